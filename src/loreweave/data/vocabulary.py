@@ -1,0 +1,89 @@
+"""Raw ids in and out, int32 codes inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from loreweave.errors import DataError, UnknownId
+
+Codes = NDArray[np.int32]
+
+
+class Vocabulary:
+    """A bijection between raw ids and the codes 0..n-1.
+
+    Raw ids keep the type they came with: text (`pl.String`; what text files give, so that leading zeros survive) or integers
+    (`pl.Int64`; what Parquet files and frames may give).
+
+    Args:
+        ids: distinct raw ids, in code order.
+
+    Raises:
+        DataError: an id is missing or occurs twice.
+    """
+
+    def __init__(self, ids: pl.Series | Iterable[Any]) -> None:
+        series = ids if isinstance(ids, pl.Series) else pl.Series(list(ids), strict=True)
+        if series.dtype == pl.Null:
+            series = series.cast(pl.String)
+        series = series.cast(pl.Int64) if series.dtype.is_integer() else series.cast(pl.String)
+        series = series.rename("id").rechunk()
+        if series.null_count():
+            raise DataError(f"an id is missing at position {int(series.is_null().arg_max() or 0)}")
+        if series.n_unique() != len(series):
+            raise DataError(f"the id {series.filter(series.is_duplicated())[0]!r} occurs twice")
+        self.ids = series
+        self._frame = pl.DataFrame({"id": series, "code": pl.Series(np.arange(len(series), dtype=np.int32))})
+
+    @classmethod
+    def factorize(cls, values: pl.Series) -> tuple[Vocabulary, Codes]:
+        """The vocabulary of a column, in order of first appearance, and the column as codes (int32 [n]).
+
+        Raises:
+            DataError: a value is missing.
+        """
+        vocabulary = cls(values.unique(maintain_order=True))
+        return vocabulary, vocabulary.encode(values)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.ids.dtype == other.ids.dtype and self.ids.equals(other.ids)
+
+    def __hash__(self) -> int:
+        return hash((len(self), self.ids.dtype))
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} ids, {self.ids.dtype})"
+
+    def encode(self, values: pl.Series | Sequence[Any] | NDArray[Any]) -> Codes:
+        """Codes of raw ids, int32 [n]; -1 where an id is unknown. Text is matched with integer ids by its digits, and back."""
+        series = values if isinstance(values, pl.Series) else pl.Series(values=list(values), strict=False)
+        series = series.cast(self.ids.dtype, strict=False).rename("id")
+        joined = series.to_frame().join(self._frame, on="id", how="left", maintain_order="left")
+        return np.ascontiguousarray(joined["code"].fill_null(-1).to_numpy(), dtype=np.int32)
+
+    def code(self, value: Any) -> int:
+        """The code of one raw id.
+
+        Raises:
+            UnknownId: it has none.
+        """
+        code = int(self.encode([value])[0])
+        if code < 0:
+            raise UnknownId(f"unknown id {value!r}")
+        return code
+
+    def decode(self, codes: Sequence[int] | NDArray[Any]) -> pl.Series:
+        """Raw ids of codes, in order."""
+        return self.ids.gather(pl.Series(np.asarray(codes, dtype=np.int64)))
+
+    def subset(self, codes: NDArray[Any]) -> Vocabulary:
+        """The vocabulary of some codes, renumbered in the order given."""
+        return Vocabulary(self.decode(codes))

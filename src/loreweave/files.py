@@ -1,0 +1,171 @@
+"""Writing so that a crash or a full disk never costs the old file, and reading saved folders with plain errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from loreweave.errors import SavedError
+
+FORMAT_VERSION = 1
+"""Of saved folders. A folder of another version is refused, never guessed at."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, sync it, and rename it over `path`.
+
+    Raises:
+        SavedError: the disk is full or the folder cannot be written; the old file is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except (OSError, SafetensorError, pl.exceptions.ComputeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise SavedError(f"{path}: cannot be written ({_reason(error)}); the old file, if any, is unchanged") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def folder_written_atomically(folder: Path) -> Iterator[Path]:
+    """A temporary folder to fill; on success it takes the place of `folder`, on failure it is removed.
+
+    Raises:
+        SavedError: the disk is full, the place cannot be written, or `folder` is something that Loreweave did not save.
+    """
+    folder = Path(folder)
+    if folder.exists() and not _ours(folder):
+        raise SavedError(f"{folder}: exists and was not saved by Loreweave; choose another place or remove it")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        raise SavedError(f"{folder}: cannot be written ({_reason(error)})") from error
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        for file in temporary.rglob("*"):
+            _sync(file)
+        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        if folder.exists():
+            folder.rename(old)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+        _sync(folder.parent)
+    except (OSError, SafetensorError, pl.exceptions.ComputeError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise SavedError(f"{folder}: cannot be written ({_reason(error)}); what was there before is unchanged") from error
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`value` as JSON, atomically. NaN is refused: it is not JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
+
+
+def read_json(path: Path) -> Any:
+    """
+    Raises:
+        SavedError: missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SavedError(f"{path}: cannot be read: {_reason(error)}") from None
+    except ValueError as error:
+        raise SavedError(f"{path}: damaged, not JSON ({error}); fit again or restore the file") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Named arrays as one safetensors file, atomically."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """
+    Raises:
+        SavedError: missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise SavedError(f"{path}: missing or damaged ({_reason(error)}); fit again or restore the file") from None
+
+
+def write_frame(path: Path, frame: pl.DataFrame) -> None:
+    """A frame as Parquet, atomically."""
+    write_atomically(path, frame.write_parquet)
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """
+    Raises:
+        SavedError: missing or damaged.
+    """
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SavedError(f"{path}: missing or damaged ({_reason(error)}); fit again or restore the file") from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a saved folder, its format checked.
+
+    Raises:
+        SavedError: not a saved folder, damaged, or of another format version.
+    """
+    path = Path(folder) / "manifest.json"
+    if not path.is_file():
+        raise SavedError(f"{folder}: not a saved folder (no manifest.json); give the folder that fit or compare wrote")
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise SavedError(f"{path}: damaged, no format version; fit again or restore the file")
+    if manifest["format"] != FORMAT_VERSION:
+        raise SavedError(f"{path}: format {manifest['format']}, this Loreweave reads format {FORMAT_VERSION}; fit again with this version")
+    return manifest
+
+
+def _ours(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

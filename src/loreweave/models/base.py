@@ -1,0 +1,435 @@
+"""`Recommender`: one interface for every model. Public methods check and translate raw ids, then call one private method."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+import loreweave
+from loreweave.config import Config, build
+from loreweave.data.dataset import Dataset, Interactions
+from loreweave.data.vocabulary import Codes, Vocabulary
+from loreweave.errors import DataError, LoreweaveError, SavedError, UnknownId
+from loreweave.files import (
+    FORMAT_VERSION,
+    folder_written_atomically,
+    read_arrays,
+    read_frame,
+    read_manifest,
+    write_arrays,
+    write_frame,
+    write_json,
+)
+from loreweave.knowledge.records import Knowledge
+
+Scores = NDArray[np.float32]
+SCORE_BLOCK = 1024
+"""Users scored at a time where the caller did not choose; bounds memory to this many rows of n_items floats."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause of a score: `kind` is `item`, `interest`, `person` (the user's own embedding) or `bias`; `key` its raw id."""
+
+    kind: str
+    key: Any
+    text: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why `item` scores what it does for `user`.
+
+    `causes` are sorted by contribution, largest first. Where `exact`, all of them add up to `score`; otherwise they are first-order
+    (gradient) attributions.
+    """
+
+    user: Any
+    item: Any
+    title: str
+    score: float
+    causes: tuple[Cause, ...]
+    exact: bool
+
+
+class Recommender(ABC):
+    """Learns from a log, a catalogue and knowledge; scores every item for a person.
+
+    Subclasses set the class attributes, and implement `_fit`, `_score_rows` and the pair `_state`/`_restore`; the rest follows.
+    """
+
+    name: ClassVar[str]
+    """As registered."""
+    config_class: ClassVar[type[Config]]
+    """Its settings."""
+    uses_knowledge: ClassVar[bool] = False
+    """False: knowledge-blind, run once in a comparison."""
+    stochastic: ClassVar[bool] = False
+    """True: depends on the seed beyond the split."""
+    grid: ClassVar[dict[str, list[Any]]] = {}
+    """Setting → values that `tune` walks, exhaustively."""
+    knowledge_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that mean nothing without knowledge; `tune` leaves them at their defaults in the arm `none`."""
+
+    def __init__(self, config: Config | None = None, **settings: Any) -> None:
+        self.config: Any = config if config is not None else build(self.config_class, settings, where=self.name)
+        self.seconds_to_fit: float | None = None
+        self.data_fingerprint: str | None = None
+        self.metrics: dict[str, float] = {}
+
+    # Fitting
+
+    def fit(
+        self,
+        train: Dataset,
+        knowledge: Knowledge | None = None,
+        valid: Interactions | None = None,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Learn.
+
+        Args:
+            train: what may be seen. Its vocabularies are the model's.
+            knowledge: what was said about its users and items; None is `Knowledge.none()`.
+            valid: held-out interactions for early stopping; models that need none ignore it.
+            checkpoint: a folder for one checkpoint an epoch (models trained by epochs).
+            resume: go on from the checkpoint there, to the same result as an uninterrupted fit.
+
+        Raises:
+            DataError: nothing to learn from.
+        """
+        if len(train.interactions) == 0:
+            raise DataError(f"{train.name}: no interactions to learn from")
+        knowledge = knowledge if knowledge is not None else Knowledge.none()
+        started = time.perf_counter()
+        self.users, self.items, self.titles = train.users, train.items, train.titles
+        self.history = train.matrix
+        if self.uses_knowledge:
+            self.interests, self.interest_ids = knowledge.interest_matrix(train.users)
+        else:
+            self.interests, self.interest_ids = (
+                sparse.csr_array((train.n_users, 0), dtype=np.float32),
+                pl.Series("interest", [], dtype=pl.String),
+            )
+        self.interest_labels: list[str] = knowledge.labels(self.interest_ids)
+        self.data_fingerprint = train.fingerprint
+        self._fit(train, knowledge, valid, checkpoint, resume)
+        self.seconds_to_fit = time.perf_counter() - started
+        return self
+
+    @abstractmethod
+    def _fit(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
+        """Learn. `self.users, items, titles, history, interests` are set."""
+
+    def chosen_settings(self) -> dict[str, Any]:
+        """Settings that the fit itself chose on validation (the number of epochs), for the refit on train + validation."""
+        return {}
+
+    # Scoring
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    @abstractmethod
+    def _score_rows(self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32]) -> Scores:
+        """Scores of people given by what they met (CSR [b, n_items]) and hold (CSR [b, n_interests]): float32 [b, n_items]."""
+
+    def score_codes(self, users: Codes) -> Scores:
+        """Scores of fitted users by code: float32 [b, n_items]. Overridden where a fitted user is more than its history."""
+        return self._score_rows(self.history[users], self.interests[users])
+
+    def score(self, users: Sequence[Any] | pl.Series) -> Scores:
+        """Scores of users by raw id: float32 [b, n_items], columns in the order of `self.items`.
+
+        Raises:
+            UnknownId: a user was not in the training data; use `score_histories`.
+        """
+        return self.score_codes(self._user_codes(users))
+
+    def score_histories(self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None = None) -> Scores:
+        """Scores of people never seen in training.
+
+        Args:
+            histories: a name of your choice → raw ids of the items the person met (unknown items are ignored).
+            knowledge: records keyed by those names; their interests count where the model was fitted with interests.
+
+        Returns:
+            float32 [len(histories), n_items]. Nobody's history and no interests gives what the model says of somebody unknown.
+        """
+        return self._score_rows(*self._people(histories, knowledge))
+
+    def _people(
+        self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None
+    ) -> tuple[sparse.csr_array[np.float32], sparse.csr_array[np.float32]]:
+        lengths = [len(items) for items in histories.values()]
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        codes = self.items.encode([item for items in histories.values() for item in items])
+        known = codes >= 0
+        history = sparse.csr_array(
+            (np.ones(int(known.sum()), dtype=np.float32), (rows[known], codes[known])), shape=(len(lengths), self.n_items)
+        )
+        history.sum_duplicates()
+        history.data[:] = 1.0
+        names = pl.Series([str(name) for name in histories], dtype=pl.String)
+        interests, _ = (knowledge if knowledge is not None else Knowledge.none()).interest_matrix(names, self.interest_ids)
+        return history, interests
+
+    # Recommending
+
+    def recommend(
+        self,
+        users: Sequence[Any] | pl.Series | None = None,
+        k: int = 10,
+        candidates: Sequence[Any] | None = None,
+        *,
+        exclude_seen: bool = True,
+    ) -> pl.DataFrame:
+        """The best items for each user.
+
+        Args:
+            users: raw ids; None is everybody.
+            k: at most this many items a user.
+            candidates: raw ids that may be recommended; None is every item met in training.
+            exclude_seen: leave out what the user already met.
+
+        Returns:
+            Frame `user`, `rank` (from 1), `item`, `score` (float32); fewer than k rows for a user with fewer candidates.
+
+        Raises:
+            UnknownId: a user or a candidate is unknown.
+        """
+        codes = np.arange(self.n_users, dtype=np.int32) if users is None else self._user_codes(users)
+        mask = self.candidate_mask(candidates)
+        parts = []
+        for start in range(0, len(codes), SCORE_BLOCK):
+            block = codes[start : start + SCORE_BLOCK]
+            parts.append(self._top(self.score_codes(block), self.history[block] if exclude_seen else None, k, mask, start))
+        return self._as_frame(parts, self.users.decode(codes), k)
+
+    def recommend_histories(
+        self,
+        histories: Mapping[Any, Sequence[Any]],
+        k: int = 10,
+        candidates: Sequence[Any] | None = None,
+        *,
+        knowledge: Knowledge | None = None,
+        exclude_seen: bool = True,
+    ) -> pl.DataFrame:
+        """As `recommend`, for people never seen in training; `user` holds the names given in `histories`."""
+        history, interests = self._people(histories, knowledge)
+        scores = self._score_rows(history, interests)
+        part = self._top(scores, history if exclude_seen else None, k, self.candidate_mask(candidates), 0)
+        return self._as_frame([part], pl.Series([str(name) for name in histories], dtype=pl.String), k)
+
+    def candidate_mask(self, candidates: Sequence[Any] | None = None) -> NDArray[np.bool_]:
+        """Which items may be recommended, bool [n_items]. By default those met in training: an item nobody met has no evidence.
+
+        Raises:
+            UnknownId: a candidate is unknown.
+        """
+        if candidates is None:
+            met: NDArray[np.bool_] = np.bincount(self.history.indices, minlength=self.n_items) > 0
+            return met
+        codes = self.items.encode(candidates)
+        if (codes < 0).any():
+            unknown = [raw for raw, code in zip(candidates, codes, strict=True) if code < 0]
+            raise UnknownId(f"{len(unknown)} candidates are unknown items, for example {unknown[0]!r}")
+        mask = np.zeros(self.n_items, dtype=np.bool_)
+        mask[codes] = True
+        return mask
+
+    def _top(
+        self, scores: Scores, seen: sparse.csr_array[np.float32] | None, k: int, mask: NDArray[np.bool_], offset: int
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        scores = np.where(mask, scores, -np.inf)
+        if seen is not None:
+            rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
+            scores[rows, seen.indices] = -np.inf
+        k = min(k, scores.shape[1])
+        best = np.argpartition(-scores, k - 1, axis=1)[:, :k] if k < scores.shape[1] else np.broadcast_to(np.arange(k), scores.shape)
+        best = np.sort(best, axis=1)  # equal scores come out in code order, whatever argpartition did
+        values = np.take_along_axis(scores, best, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
+        row, rank = np.nonzero(np.isfinite(values))
+        return row + offset, rank + 1, best[row, rank], values[row, rank]
+
+    def _as_frame(self, parts: Sequence[tuple[NDArray[Any], ...]], users: pl.Series, k: int) -> pl.DataFrame:
+        if k < 1:
+            raise LoreweaveError(f"k must be at least 1, got {k}")
+        row, rank, item, score = (
+            (np.concatenate(columns) for columns in zip(*parts, strict=True)) if parts else (np.empty(0, np.int32),) * 4
+        )
+        return pl.DataFrame(
+            {
+                "user": users.gather(pl.Series(row.astype(np.int64))),
+                "rank": pl.Series(rank, dtype=pl.Int32),
+                "item": self.items.decode(item),
+                "score": pl.Series(score.astype(np.float32)),
+            }
+        )
+
+    # Abilities
+
+    def similar(self, items: Sequence[Any], k: int = 10) -> pl.DataFrame:
+        """The items nearest to each of `items`, itself left out: frame `item`, `rank`, `similar`, `score`.
+
+        Raises:
+            UnknownId: an item is unknown.
+        """
+        codes = self.items.encode(items)
+        if (codes < 0).any():
+            raise UnknownId(f"unknown item {items[int((codes < 0).argmax())]!r}")
+        scores = self._similarity(codes)
+        itself = sparse.csr_array((np.ones(len(codes), np.float32), (np.arange(len(codes)), codes)), shape=(len(codes), self.n_items))
+        frame = self._as_frame([self._top(scores, itself, k, self.candidate_mask(), 0)], self.items.decode(codes), k)
+        return frame.rename({"item": "similar", "user": "item"})
+
+    def _similarity(self, items: Codes) -> Scores:
+        """float32 [b, n_items]: how near every item is. By default what a history of that one item brings forward."""
+        history = sparse.csr_array((np.ones(len(items), np.float32), (np.arange(len(items)), items)), shape=(len(items), self.n_items))
+        return self._score_rows(history, sparse.csr_array((len(items), len(self.interest_ids)), dtype=np.float32))
+
+    def embeddings(self) -> dict[str, NDArray[np.float32]]:
+        """`user` [n_users, d], `item` [n_items, d], `interest` [n_interests, d], where the model has any."""
+        raise LoreweaveError(f"{self.name} has no embeddings")
+
+    def explain(self, user: Any, item: Any, k: int | None = None) -> Explanation:
+        """Why `item` scores what it does for a fitted `user`; the `k` largest causes, or all.
+
+        Raises:
+            UnknownId: the user or the item is unknown.
+        """
+        code, target = int(self._user_codes([user])[0]), self._item_code(item)
+        return self._explained(user, item, self._causes(self.history[[code]], self.interests[[code]], target, code), k)
+
+    def explain_history(
+        self, history: Sequence[Any], item: Any, k: int | None = None, *, knowledge: Knowledge | None = None
+    ) -> Explanation:
+        """As `explain`, for a person never seen, given by the raw ids of a history (records of `knowledge` are keyed `person`)."""
+        rows = self._people({"person": history}, knowledge)
+        target = self._item_code(item)
+        return self._explained(None, item, self._causes(*rows, target, None), k)
+
+    def _causes(
+        self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32], item: int, user: int | None
+    ) -> tuple[float, list[Cause], bool]:
+        """The score of one item for one person (CSR [1, ...] rows; `user` its code where fitted), its causes, and whether they add up to it."""
+        raise LoreweaveError(f"{self.name} cannot explain its scores")
+
+    def _explained(self, user: Any, item: Any, found: tuple[float, list[Cause], bool], k: int | None) -> Explanation:
+        score, causes, exact = found
+        causes.sort(key=lambda cause: -cause.contribution)
+        return Explanation(user, item, self.titles[self._item_code(item)], score, tuple(causes[:k]), exact)
+
+    # Saving
+
+    def save(self, folder: Path | str) -> None:
+        """Write the fitted model as a folder (manifest, safetensors, Parquet); what was there before is replaced at once or not at all.
+
+        Raises:
+            SavedError: the place cannot be written.
+        """
+        with folder_written_atomically(Path(folder)) as temporary:
+            arrays = {f"state.{name}": array for name, array in self._state().items()}
+            for name in ("history", "interests"):
+                matrix = getattr(self, name)
+                arrays |= {
+                    f"{name}.indptr": matrix.indptr.astype(np.int64),
+                    f"{name}.indices": matrix.indices.astype(np.int32),
+                    f"{name}.data": matrix.data,
+                }
+            write_arrays(temporary / "model.safetensors", arrays)
+            write_frame(temporary / "users.parquet", pl.DataFrame({"id": self.users.ids}))
+            write_frame(temporary / "items.parquet", pl.DataFrame({"id": self.items.ids, "title": self.titles}))
+            write_frame(
+                temporary / "interests.parquet",
+                pl.DataFrame({"id": self.interest_ids, "label": pl.Series(self.interest_labels, dtype=pl.String)}),
+            )
+            self._save_parts(temporary)
+            write_json(
+                temporary / "manifest.json",
+                {
+                    "format": FORMAT_VERSION,
+                    "loreweave": loreweave.__version__,
+                    "model": self.name,
+                    "config": self.config.model_dump(mode="json"),
+                    "data_fingerprint": self.data_fingerprint,
+                    "seconds_to_fit": self.seconds_to_fit,
+                    "metrics": self.metrics,
+                },
+            )
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            SavedError: another model, damaged, or of another format version.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        if manifest.get("model") != cls.name:
+            raise SavedError(f"{folder}: holds {manifest.get('model')!r}, not {cls.name!r}")
+        try:
+            model = cls(build(cls.config_class, manifest["config"], where=f"{folder}/manifest.json"))
+            arrays = read_arrays(folder / "model.safetensors")
+            model.users = Vocabulary(read_frame(folder / "users.parquet")["id"])
+            items = read_frame(folder / "items.parquet")
+            model.items, model.titles = Vocabulary(items["id"]), items["title"]
+            interests = read_frame(folder / "interests.parquet")
+            model.interest_ids, model.interest_labels = interests["id"].rename("interest"), interests["label"].to_list()
+            for name, width in (("history", len(model.items)), ("interests", len(model.interest_ids))):
+                parts = (arrays.pop(f"{name}.data"), arrays.pop(f"{name}.indices"), arrays.pop(f"{name}.indptr"))
+                setattr(model, name, sparse.csr_array(parts, shape=(len(model.users), width)))
+            model.data_fingerprint, model.seconds_to_fit, model.metrics = (
+                manifest[key] for key in ("data_fingerprint", "seconds_to_fit", "metrics")
+            )
+            model._load_parts(folder)
+            model._restore({name.removeprefix("state."): array for name, array in arrays.items()})
+        except (KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+            raise SavedError(f"{folder}: damaged ({error}); fit again") from None
+        return model
+
+    @abstractmethod
+    def _state(self) -> dict[str, NDArray[Any]]:
+        """Learnt arrays by name."""
+
+    @abstractmethod
+    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """The inverse of `_state`; `self.config`, vocabularies, `history` and `interests` are set."""
+
+    def _save_parts(self, folder: Path) -> None:
+        """Write what is neither an array nor a config (the parts of a blend)."""
+
+    def _load_parts(self, folder: Path) -> None:
+        """Read what `_save_parts` wrote."""
+
+    def _user_codes(self, users: Sequence[Any] | pl.Series) -> Codes:
+        codes = self.users.encode(users)
+        if (codes < 0).any():
+            raise UnknownId(f"unknown user {list(users)[int((codes < 0).argmax())]!r}; for somebody new give the items they know")
+        return codes
+
+    def _item_code(self, item: Any) -> int:
+        code = int(self.items.encode([item])[0])
+        if code < 0:
+            raise UnknownId(f"unknown item {item!r}")
+        return code
