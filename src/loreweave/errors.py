@@ -37,6 +37,10 @@ class MissingExtra(LoreweaveError):
     """An optional dependency that is not installed."""
 
 
+class NotFitted(LoreweaveError, AttributeError):
+    """Something only a fitted model has was asked of one that is not. An AttributeError too, so that `hasattr` stays true to its word."""
+
+
 class UnknownId(LoreweaveError):
     """A user or item that the fitted model has never seen."""
 

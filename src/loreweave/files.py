@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -149,6 +150,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest["format"] != FORMAT_VERSION:
         raise SavedError(f"{path}: format {manifest['format']}, this Loreweave reads format {FORMAT_VERSION}; fit again with this version")
     return manifest
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file that lies directly in `folder`, the manifest aside: file name to hexadecimal digits."""
+    return {file.name: _digest(file) for file in sorted(folder.iterdir()) if file.is_file() and file.name != "manifest.json"}
+
+
+def check_digests(folder: Path, recorded: Mapping[str, str]) -> None:
+    """See that the files of a saved folder are as they were written: a flipped bit in weights would otherwise pass in silence.
+
+    Raises:
+        SavedError: a file is missing or differs.
+    """
+    for name, digest in recorded.items():
+        path = folder / name
+        if not path.is_file() or _digest(path) != digest:
+            raise SavedError(f"{path}: missing or damaged (not what was written); fit again or restore the file")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _ours(folder: Path) -> bool:

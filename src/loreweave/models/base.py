@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -18,9 +18,11 @@ import loreweave
 from loreweave.config import Config, build
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Codes, Vocabulary
-from loreweave.errors import DataError, LoreweaveError, SavedError, UnknownId
+from loreweave.errors import ConfigError, DataError, LoreweaveError, NotFitted, SavedError, UnknownId
 from loreweave.files import (
     FORMAT_VERSION,
+    check_digests,
+    digests,
     folder_written_atomically,
     read_arrays,
     read_frame,
@@ -30,6 +32,7 @@ from loreweave.files import (
     write_json,
 )
 from loreweave.knowledge.records import Knowledge
+from loreweave.learn.ranking import mask_scores
 
 Scores = NDArray[np.float32]
 SCORE_BLOCK = 1024
@@ -87,6 +90,13 @@ class Recommender(ABC):
         self.data_fingerprint: str | None = None
         self.metrics: dict[str, float] = {}
 
+    if not TYPE_CHECKING:  # hidden from mypy, which would otherwise take every misspelt attribute for Any
+
+        def __getattr__(self, attribute: str) -> Any:
+            if "history" in self.__dict__ or attribute.startswith("__"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+            raise NotFitted(f"{self.name} is not fitted yet (it has no {attribute!r}): call fit, or load a saved folder")
+
     # Fitting
 
     def fit(
@@ -110,8 +120,8 @@ class Recommender(ABC):
         Raises:
             DataError: nothing to learn from.
         """
-        if len(train.interactions) == 0:
-            raise DataError(f"{train.name}: no interactions to learn from")
+        if train.matrix.nnz == 0:
+            raise DataError(f"{train.name}: no interactions to learn from ({len(train.interactions)} rows, none of them positive)")
         knowledge = knowledge if knowledge is not None else Knowledge.none()
         started = time.perf_counter()
         self.users, self.items, self.titles = train.users, train.items, train.titles
@@ -178,7 +188,7 @@ class Recommender(ABC):
     def _people(
         self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None
     ) -> tuple[sparse.csr_array[np.float32], sparse.csr_array[np.float32]]:
-        lengths = [len(items) for items in histories.values()]
+        lengths = np.array([len(items) for items in histories.values()], dtype=np.int64)
         rows = np.repeat(np.arange(len(lengths)), lengths)
         codes = self.items.encode([item for items in histories.values() for item in items])
         known = codes >= 0
@@ -214,14 +224,16 @@ class Recommender(ABC):
 
         Raises:
             UnknownId: a user or a candidate is unknown.
+            LoreweaveError: k is below 1, or a score is NaN.
         """
+        _check_k(k)
         codes = np.arange(self.n_users, dtype=np.int32) if users is None else self._user_codes(users)
         mask = self.candidate_mask(candidates)
         parts = []
         for start in range(0, len(codes), SCORE_BLOCK):
             block = codes[start : start + SCORE_BLOCK]
             parts.append(self._top(self.score_codes(block), self.history[block] if exclude_seen else None, k, mask, start))
-        return self._as_frame(parts, self.users.decode(codes), k)
+        return self._as_frame(parts, self.users.decode(codes))
 
     def recommend_histories(
         self,
@@ -233,10 +245,15 @@ class Recommender(ABC):
         exclude_seen: bool = True,
     ) -> pl.DataFrame:
         """As `recommend`, for people never seen in training; `user` holds the names given in `histories`."""
+        _check_k(k)
+        mask = self.candidate_mask(candidates)
         history, interests = self._people(histories, knowledge)
-        scores = self._score_rows(history, interests)
-        part = self._top(scores, history if exclude_seen else None, k, self.candidate_mask(candidates), 0)
-        return self._as_frame([part], pl.Series([str(name) for name in histories], dtype=pl.String), k)
+        parts = []
+        for start in range(0, history.shape[0], SCORE_BLOCK):
+            seen = history[start : start + SCORE_BLOCK]
+            scores = self._score_rows(seen, interests[start : start + SCORE_BLOCK])
+            parts.append(self._top(scores, seen if exclude_seen else None, k, mask, start))
+        return self._as_frame(parts, pl.Series([str(name) for name in histories], dtype=pl.String))
 
     def candidate_mask(self, candidates: Sequence[Any] | None = None) -> NDArray[np.bool_]:
         """Which items may be recommended, bool [n_items]. By default those met in training: an item nobody met has no evidence.
@@ -258,22 +275,23 @@ class Recommender(ABC):
     def _top(
         self, scores: Scores, seen: sparse.csr_array[np.float32] | None, k: int, mask: NDArray[np.bool_], offset: int
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        scores = np.where(mask, scores, -np.inf)
-        if seen is not None:
-            rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
-            scores[rows, seen.indices] = -np.inf
+        """The k best of each row of float32 [b, n_items]: row + offset, rank, item code, score; equal scores in code order."""
+        nothing = sparse.csr_array(scores.shape, dtype=np.float32)
+        scores = mask_scores(scores, nothing if seen is None else seen, mask)
         k = min(k, scores.shape[1])
-        best = np.argpartition(-scores, k - 1, axis=1)[:, :k] if k < scores.shape[1] else np.broadcast_to(np.arange(k), scores.shape)
-        best = np.sort(best, axis=1)  # equal scores come out in code order, whatever argpartition did
-        values = np.take_along_axis(scores, best, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
-        row, rank = np.nonzero(np.isfinite(values))
-        return row + offset, rank + 1, best[row, rank], values[row, rank]
+        threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
+        keep = scores >= threshold
+        crowded = np.flatnonzero(np.count_nonzero(keep, axis=1) > k)  # more ties at the k-th place than room: the first by code stay
+        above, tied = scores[crowded] > threshold[crowded], scores[crowded] == threshold[crowded]
+        keep[crowded] = above | (tied & (np.cumsum(tied, axis=1) <= k - np.count_nonzero(above, axis=1, keepdims=True)))
+        keep &= scores > -np.inf
+        row, item = np.nonzero(keep)
+        order = np.lexsort((-scores[row, item], row))
+        row, item = row[order], item[order]
+        first = np.cumsum(np.count_nonzero(keep, axis=1)) - np.count_nonzero(keep, axis=1)
+        return row + offset, np.arange(len(row)) - first[row] + 1, item, scores[row, item]
 
-    def _as_frame(self, parts: Sequence[tuple[NDArray[Any], ...]], users: pl.Series, k: int) -> pl.DataFrame:
-        if k < 1:
-            raise LoreweaveError(f"k must be at least 1, got {k}")
+    def _as_frame(self, parts: Sequence[tuple[NDArray[Any], ...]], users: pl.Series) -> pl.DataFrame:
         row, rank, item, score = (
             (np.concatenate(columns) for columns in zip(*parts, strict=True)) if parts else (np.empty(0, np.int32),) * 4
         )
@@ -293,19 +311,25 @@ class Recommender(ABC):
 
         Raises:
             UnknownId: an item is unknown.
+            LoreweaveError: k is below 1.
         """
+        _check_k(k)
         codes = self.items.encode(items)
         if (codes < 0).any():
             raise UnknownId(f"unknown item {items[int((codes < 0).argmax())]!r}")
-        scores = self._similarity(codes)
-        itself = sparse.csr_array((np.ones(len(codes), np.float32), (np.arange(len(codes)), codes)), shape=(len(codes), self.n_items))
-        frame = self._as_frame([self._top(scores, itself, k, self.candidate_mask(), 0)], self.items.decode(codes), k)
-        return frame.rename({"item": "similar", "user": "item"})
+        mask, parts = self.candidate_mask(), []
+        for start in range(0, len(codes), SCORE_BLOCK):
+            block = codes[start : start + SCORE_BLOCK]
+            parts.append(self._top(self._similarity(block), self._alone(block), k, mask, start))
+        return self._as_frame(parts, self.items.decode(codes)).rename({"item": "similar", "user": "item"})
 
     def _similarity(self, items: Codes) -> Scores:
         """float32 [b, n_items]: how near every item is. By default what a history of that one item brings forward."""
-        history = sparse.csr_array((np.ones(len(items), np.float32), (np.arange(len(items)), items)), shape=(len(items), self.n_items))
-        return self._score_rows(history, sparse.csr_array((len(items), len(self.interest_ids)), dtype=np.float32))
+        return self._score_rows(self._alone(items), sparse.csr_array((len(items), len(self.interest_ids)), dtype=np.float32))
+
+    def _alone(self, items: Codes) -> sparse.csr_array[np.float32]:
+        """Histories of one item each: binary CSR [b, n_items]."""
+        return sparse.csr_array((np.ones(len(items), np.float32), (np.arange(len(items)), items)), shape=(len(items), self.n_items))
 
     def embeddings(self) -> dict[str, NDArray[np.float32]]:
         """`user` [n_users, d], `item` [n_items, d], `interest` [n_interests, d], where the model has any."""
@@ -316,6 +340,7 @@ class Recommender(ABC):
 
         Raises:
             UnknownId: the user or the item is unknown.
+            LoreweaveError: k is below 1, or this model cannot explain its scores.
         """
         code, target = int(self._user_codes([user])[0]), self._item_code(item)
         return self._explained(user, item, self._causes(self.history[[code]], self.interests[[code]], target, code), k)
@@ -331,10 +356,20 @@ class Recommender(ABC):
     def _causes(
         self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32], item: int, user: int | None
     ) -> tuple[float, list[Cause], bool]:
-        """The score of one item for one person (CSR [1, ...] rows; `user` its code where fitted), its causes, and whether they add up to it."""
+        """The score of one item for one person, its causes, and whether they add up to it.
+
+        `history` and `interests` are CSR with one row; `user` is the code of a fitted user, None for anybody else.
+        """
         raise LoreweaveError(f"{self.name} cannot explain its scores")
 
+    def _item_causes(self, history: sparse.csr_array[np.float32], contributions: NDArray[Any]) -> list[Cause]:
+        """A cause for each item of one history (CSR, one row), from its contributions aligned to `history.indices`."""
+        pairs = zip(history.indices.tolist(), contributions.tolist(), strict=True)
+        return [Cause("item", self.items.ids[code], self.titles[code], part) for code, part in pairs]
+
     def _explained(self, user: Any, item: Any, found: tuple[float, list[Cause], bool], k: int | None) -> Explanation:
+        if k is not None:
+            _check_k(k)
         score, causes, exact = found
         causes.sort(key=lambda cause: -cause.contribution)
         return Explanation(user, item, self.titles[self._item_code(item)], score, tuple(causes[:k]), exact)
@@ -374,6 +409,7 @@ class Recommender(ABC):
                     "data_fingerprint": self.data_fingerprint,
                     "seconds_to_fit": self.seconds_to_fit,
                     "metrics": self.metrics,
+                    "files": digests(temporary),
                 },
             )
 
@@ -389,6 +425,7 @@ class Recommender(ABC):
         if manifest.get("model") != cls.name:
             raise SavedError(f"{folder}: holds {manifest.get('model')!r}, not {cls.name!r}")
         try:
+            check_digests(folder, manifest["files"])
             model = cls(build(cls.config_class, manifest["config"], where=f"{folder}/manifest.json"))
             arrays = read_arrays(folder / "model.safetensors")
             model.users = Vocabulary(read_frame(folder / "users.parquet")["id"])
@@ -404,8 +441,8 @@ class Recommender(ABC):
             )
             model._load_parts(folder)
             model._restore({name.removeprefix("state."): array for name, array in arrays.items()})
-        except (KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
-            raise SavedError(f"{folder}: damaged ({error}); fit again") from None
+        except (LookupError, ValueError, TypeError, AttributeError, pl.exceptions.PolarsError, ConfigError, DataError) as error:
+            raise SavedError(f"{folder}: damaged or of another version ({type(error).__name__}: {error}); fit again") from error
         return model
 
     @abstractmethod
@@ -433,3 +470,8 @@ class Recommender(ABC):
         if code < 0:
             raise UnknownId(f"unknown item {item!r}")
         return code
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise LoreweaveError(f"k must be at least 1, got {k}")
