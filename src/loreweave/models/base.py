@@ -89,6 +89,8 @@ class Recommender(ABC):
         self.seconds_to_fit: float | None = None
         self.data_fingerprint: str | None = None
         self.metrics: dict[str, float] = {}
+        self.origin: dict[str, Any] = {}
+        """How the training data came about (filters, split, which part of it), as whoever called `fit` noted it; kept in the manifest."""
 
     if not TYPE_CHECKING:  # hidden from mypy, which would otherwise take every misspelt attribute for Any
 
@@ -409,6 +411,7 @@ class Recommender(ABC):
                     "data_fingerprint": self.data_fingerprint,
                     "seconds_to_fit": self.seconds_to_fit,
                     "metrics": self.metrics,
+                    "origin": self.origin,
                     "files": digests(temporary),
                 },
             )
@@ -436,8 +439,8 @@ class Recommender(ABC):
             for name, width in (("history", len(model.items)), ("interests", len(model.interest_ids))):
                 parts = (arrays.pop(f"{name}.data"), arrays.pop(f"{name}.indices"), arrays.pop(f"{name}.indptr"))
                 setattr(model, name, sparse.csr_array(parts, shape=(len(model.users), width)))
-            model.data_fingerprint, model.seconds_to_fit, model.metrics = (
-                manifest[key] for key in ("data_fingerprint", "seconds_to_fit", "metrics")
+            model.data_fingerprint, model.seconds_to_fit, model.metrics, model.origin = (
+                manifest[key] for key in ("data_fingerprint", "seconds_to_fit", "metrics", "origin")
             )
             model._load_parts(folder)
             model._restore({name.removeprefix("state."): array for name, array in arrays.items()})
