@@ -1,0 +1,77 @@
+"""Negatives for a whole batch at once: draw, look up in a sorted key array, redraw what was met."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MAX_ROUNDS = 100
+"""Redraws before giving up on a user who has met (nearly) everything; such rows keep their last draw."""
+
+
+class PairSampler:
+    """Draws columns that do not stand beside a row in a set of pairs (row, column).
+
+    Args:
+        rows, columns: int arrays [m], the positives (for triples, `rows` may stand for head and relation together).
+        n_columns: columns are drawn from 0..n_columns−1.
+    """
+
+    def __init__(self, rows: NDArray[Any], columns: NDArray[Any], n_columns: int) -> None:
+        self.n_columns = n_columns
+        self.keys = torch.from_numpy(np.unique(rows.astype(np.int64) * n_columns + columns))
+
+    def contains(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Which pairs are positives: bool [b], for int64 [b] each."""
+        if len(self.keys) == 0:
+            return torch.zeros(len(rows), dtype=torch.bool)
+        key = rows * self.n_columns + columns
+        place = torch.searchsorted(self.keys, key).clamp_max_(len(self.keys) - 1)
+        return self.keys[place] == key
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """One column for every row, uniform over those that are not its positives: int64 [b]."""
+        drawn = torch.randint(self.n_columns, rows.shape, generator=generator)
+        wrong = self.contains(rows, drawn).nonzero().squeeze(1)
+        for _ in range(MAX_ROUNDS):
+            if len(wrong) == 0:
+                break
+            again = torch.randint(self.n_columns, wrong.shape, generator=generator)
+            drawn[wrong] = again
+            wrong = wrong[self.contains(rows[wrong], again)]
+        return drawn
+
+
+class TripleSampler:
+    """Draws true triples and tails that make them false.
+
+    Args:
+        head, relation, tail: int arrays [m].
+        n_entities: tails are corrupted to 0..n_entities−1.
+    """
+
+    def __init__(self, head: NDArray[Any], relation: NDArray[Any], tail: NDArray[Any], n_entities: int) -> None:
+        self.head, self.relation, self.tail = (torch.from_numpy(x.astype(np.int64)) for x in (head, relation, tail))
+        self.n_relations = int(relation.max()) + 1 if len(relation) else 0
+        self.pairs = PairSampler(head.astype(np.int64) * self.n_relations + relation, tail, n_entities)
+
+    def __len__(self) -> int:
+        return len(self.head)
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Head, relation, tail and corrupted tail of the triples at `rows`: int64 [b] each."""
+        head, relation, tail = self.head[rows], self.relation[rows], self.tail[rows]
+        return head, relation, tail, self.pairs.draw(head * self.n_relations + relation, generator)
+
+
+def inclusion_log_probability(counts: NDArray[Any], draws: int) -> Tensor:
+    """log of the chance that an item is among `draws` draws by frequency, float32 [n]: 1 − (1 − p)^draws with p ∝ counts + 1.
+
+    The correction of a sampled softmax whose keys are the distinct items of such a sample.
+    """
+    share = (counts + 1.0) / (counts + 1.0).sum()
+    return torch.from_numpy(np.log(-np.expm1(draws * np.log1p(-np.minimum(share, 1 - 1e-12)))).astype(np.float32))
