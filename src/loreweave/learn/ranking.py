@@ -13,6 +13,9 @@ from loreweave.errors import LoreweaveError
 TARGET_BLOCK = 2048
 """Targets compared at a time; bounds the temporary to this many rows of n_items booleans and floats."""
 
+GROUP = 8
+"""Columns whose maximum stands for them in `top_items`."""
+
 
 def mask_scores(scores: NDArray[np.float32], seen: sparse.csr_array, candidates: NDArray[np.bool_]) -> NDArray[np.float32]:
     """A copy of float32 [b, n_items] with −inf where an item is no candidate or was seen (CSR [b, n_items]).
@@ -53,6 +56,32 @@ def target_ranks(masked: NDArray[np.float32], targets: sparse.csr_array) -> NDAr
     rank[order] = at_least[order] - size[group] + within
     rank[np.isneginf(value)] = np.inf
     return rank
+
+
+def top_items(masked: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The k best columns of each row: row, rank (from 1) and column, sorted by row and rank; equal scores in column order.
+
+    A row with fewer than k finite scores gives fewer. The k-th largest of the maxima of groups of `GROUP` columns is a lower bound of the
+    k-th largest score, so only the few columns at or above it are sorted.
+
+    Args:
+        masked: float32 [b, n_items] from `mask_scores`.
+    """
+    b, n = masked.shape
+    groups = n // GROUP
+    if groups >= 2 * k:
+        maxima = masked[:, : groups * GROUP].reshape(b, GROUP, groups).max(axis=1)
+        bound = np.partition(maxima, groups - k, axis=1)[:, [groups - k]]
+        near = (masked >= bound) & (masked > -np.inf)
+    else:
+        near = masked > -np.inf
+    row, column = np.divmod(np.flatnonzero(near), n)  # in row-major order, so that a stable sort leaves equal scores in column order
+    order = np.lexsort((-masked[row, column], row))
+    row, column = row[order], column[order]
+    size = np.bincount(row, minlength=b)
+    rank = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size) + 1
+    kept = rank <= k
+    return row[kept], rank[kept], column[kept]
 
 
 def ndcg(ranks: NDArray[np.float64], targets: sparse.csr_array, k: int) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ from loreweave.files import (
     write_json,
 )
 from loreweave.knowledge.records import Knowledge
-from loreweave.learn.ranking import mask_scores
+from loreweave.learn.ranking import mask_scores, top_items
 
 Scores = NDArray[np.float32]
 SCORE_BLOCK = 1024
@@ -280,18 +280,8 @@ class Recommender(ABC):
         """The k best of each row of float32 [b, n_items]: row + offset, rank, item code, score; equal scores in code order."""
         nothing = sparse.csr_array(scores.shape, dtype=np.float32)
         scores = mask_scores(scores, nothing if seen is None else seen, mask)
-        k = min(k, scores.shape[1])
-        threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
-        keep = scores >= threshold
-        crowded = np.flatnonzero(np.count_nonzero(keep, axis=1) > k)  # more ties at the k-th place than room: the first by code stay
-        above, tied = scores[crowded] > threshold[crowded], scores[crowded] == threshold[crowded]
-        keep[crowded] = above | (tied & (np.cumsum(tied, axis=1) <= k - np.count_nonzero(above, axis=1, keepdims=True)))
-        keep &= scores > -np.inf
-        row, item = np.nonzero(keep)
-        order = np.lexsort((-scores[row, item], row))
-        row, item = row[order], item[order]
-        first = np.cumsum(np.count_nonzero(keep, axis=1)) - np.count_nonzero(keep, axis=1)
-        return row + offset, np.arange(len(row)) - first[row] + 1, item, scores[row, item]
+        row, rank, item = top_items(scores, k)
+        return row + offset, rank, item, scores[row, item]
 
     def _as_frame(self, parts: Sequence[tuple[NDArray[Any], ...]], users: pl.Series) -> pl.DataFrame:
         row, rank, item, score = (
@@ -354,6 +344,25 @@ class Recommender(ABC):
         rows = self._people({"person": history}, knowledge)
         target = self._item_code(item)
         return self._explained(None, item, self._causes(*rows, target, None), k)
+
+    def score_without(self, user: Any, item: Any, causes: Sequence[Cause]) -> float:
+        """The score of `item` for a fitted `user`, had these history items and interests not been there; other kinds of cause stay.
+
+        By default the person's rows are scored again without them; nothing is learnt anew. Overridden where a user is more than its rows.
+
+        Raises:
+            UnknownId: the user or the item is unknown.
+        """
+        code, target = int(self._user_codes([user])[0]), self._item_code(item)
+        rows = []
+        for kind, row, ids in (
+            ("item", self.history[[code]], self.items),
+            ("interest", self.interests[[code]], Vocabulary(self.interest_ids)),
+        ):
+            gone = ids.encode([cause.key for cause in causes if cause.kind == kind])
+            kept = ~np.isin(row.indices, gone)
+            rows.append(sparse.csr_array((row.data[kept], row.indices[kept], [0, int(kept.sum())]), shape=row.shape))
+        return float(self._score_rows(rows[0], rows[1])[0, target])
 
     def _causes(
         self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32], item: int, user: int | None
