@@ -9,6 +9,7 @@ with a temperature (on BPR against softmax: Wu et al., "On the effectiveness of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from loreweave.config import Config
-from loreweave.data.dataset import Dataset, Interactions
+from loreweave.data.dataset import Dataset, Interactions, Triples
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn import loop, losses, ranking
 from loreweave.learn.propagate import propagate
@@ -73,7 +74,7 @@ class LightGCNConfig(Config):
 class LightGCNNetwork(nn.Module):
     """The embedding table [n, d] of a graph, its propagation, and the ranking loss."""
 
-    def __init__(self, graph: InterestGraph, config: Any, generator: torch.Generator) -> None:
+    def __init__(self, graph: InterestGraph, config: Any, generator: torch.Generator, triples: Triples | None) -> None:
         super().__init__()
         self.graph, self.config, self.generator = graph, config, generator
         self.nodes = nn.Parameter(xavier_uniform(graph.n, config.dim, generator))
@@ -85,7 +86,9 @@ class LightGCNNetwork(nn.Module):
         self.negatives = PairSampler(self.user.numpy(), self.item.numpy(), graph.n_items)
         self.item_counts = np.bincount(graph.history.indices, minlength=graph.n_items)
 
+    @cached_property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """By name; `main` takes the steps of the training loop."""
         return {"main": torch.optim.Adam(self.parameters(), lr=self.config.lr, fused=True)}
 
     def losses(self, rows: Tensor, epoch: int) -> dict[str, Tensor]:
@@ -138,7 +141,7 @@ class LightGCN(GraphRecommender):
     name = "lightgcn"
     config_class: ClassVar[type[Config]] = LightGCNConfig
     network_class: ClassVar[type[LightGCNNetwork]] = LightGCNNetwork
-    knowledge_settings = ("interests",)
+    knowledge_settings: ClassVar[tuple[str, ...]] = ("interests",)
     grid: ClassVar[dict[str, list[Any]]] = {"temperature": [0.1, 0.15, 0.2]}
 
     @property
@@ -150,12 +153,13 @@ class LightGCN(GraphRecommender):
 
     def _fit(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
         config = self.config
-        graph = InterestGraph.of(self.history, self._held(), train.triples if config.triples else None)
+        triples = train.triples if config.triples else None
+        graph = InterestGraph.of(self.history, self._held(), triples)
         generator = torch.Generator().manual_seed(config.seed)
-        network = self.network_class(graph, config, generator)
+        network = self.network_class(graph, config, generator, triples)
         trained = loop.train(
             network,
-            network.optimizers(),
+            network.optimizers,
             graph.history.nnz,
             loop.Schedule(config.epochs, config.batch_size, config.patience, config.evaluate_every),
             generator,
