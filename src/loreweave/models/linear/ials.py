@@ -4,10 +4,10 @@ min_{W,H}  Σ_{(u,i) ∈ R} (w_u·h_i − 1)²  +  α₀ Σ_{u,i} (w_u·h_i)²  
 λ_u = λ (|H(u)| + α₀ n_items)^ν,   λ_i = λ (n_i + α₀ n_users)^ν
 so that  w_u = A_u⁻¹ Σ_{j ∈ H(u)} h_j   with   A_u = Σ_{j ∈ H(u)} h_j h_jᵀ + α₀ HᵀH + λ_u I
 
-Hu, Koren & Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008; the objective as written by Rendle, Krichene, Zhang &
-Koren, "Revisiting the performance of iALS on item recommendation benchmarks", RecSys 2022, equations 1–4 (frequency-scaled regularisation).
-A user is no more than its history: newcomers are solved for as fitted users are, and score(u, i) = Σ_{j ∈ H(u)} h_i·A_u⁻¹·h_j says what every
-history item contributes (Hu et al., section 5).
+Hu, Koren & Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008; the objective as written by Rendle, Krichene,
+Zhang & Koren, "Revisiting the performance of iALS on item recommendation benchmarks", RecSys 2022 (frequency-scaled regularisation).
+A user is no more than its history: newcomers are solved for as fitted users are, and score(u, i) = Σ_{j ∈ H(u)} h_i·A_u⁻¹·h_j says what
+every history item contributes (Hu et al., section 5).
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ SOLVE_BUDGET = 4_000_000
 class IALSConfig(Config):
     """Settings of iALS."""
 
-    dimension: int = Field(64, ge=1)
+    dim: int = Field(64, ge=1)
     """d: length of a user's and an item's vector."""
-    unobserved_weight: float = Field(0.1, gt=0)
-    """α₀: weight of an unobserved pair against 1 for an observed one. Rendle et al. find .05 to 1 best."""
-    l2: float = Field(0.003, gt=0)
-    """λ: regularisation, before it is scaled by frequency. Rendle et al. find .001 to .01 best at ν = 1."""
+    unobserved_weight: float = Field(0.03, gt=0)
+    """α₀: weight of an unobserved pair against 1 for an observed one. Rendle et al. find .05 to 1 best on large logs;
+    small logs want less."""
+    l2: float = Field(0.01, gt=0)
+    """λ: regularisation, before it is scaled by frequency. Rendle et al. find .001 to .01 best at ν = 1 on large logs; small logs want more."""
     frequency_power: float = Field(1.0, ge=0)
     """ν: 1 scales the regularisation of a user or item by how much is known of it (the default of Rendle et al.), 0 not at all."""
     epochs: int = Field(16, ge=1)
@@ -55,15 +56,15 @@ class IALS(Recommender):
     config_class = IALSConfig
     stochastic = True
     grid: ClassVar[dict[str, list[Any]]] = {
-        "dimension": [32, 64, 128],
-        "unobserved_weight": [0.03, 0.1, 0.3, 1.0],
-        "l2": [0.001, 0.003, 0.01],
+        "dim": [64, 128],
+        "unobserved_weight": [0.01, 0.03, 0.1, 0.3],
+        "l2": [0.003, 0.01, 0.03],
     }
 
     def _fit(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
         rng = np.random.default_rng(self.config.seed)
-        self.item_factors = rng.standard_normal((self.n_items, self.config.dimension), dtype=np.float32)
-        self.item_factors *= np.float32(0.1 / np.sqrt(self.config.dimension))
+        self.item_factors = rng.standard_normal((self.n_items, self.config.dim), dtype=np.float32)
+        self.item_factors *= np.float32(0.1 / np.sqrt(self.config.dim))
         columns = self.history.T.tocsr()
         for _ in track(range(self.config.epochs), "iALS sweeps"):
             self.item_factors = self._solve(columns, self._solve(self.history, self.item_factors))
@@ -84,7 +85,7 @@ class IALS(Recommender):
     ) -> tuple[float, list[Cause], bool]:
         known = self.item_factors[history.indices]
         system = known.T @ known + self.config.unobserved_weight * (self.item_factors.T @ self.item_factors)
-        system += self._penalties(history)[0] * np.eye(self.config.dimension, dtype=np.float32)
+        system += self._penalties(history)[0] * np.eye(self.config.dim, dtype=np.float32)
         parts = known @ np.linalg.solve(system, self.item_factors[item])
         return float(parts.sum()), self._item_causes(history, parts), True
 
@@ -103,8 +104,8 @@ def ridge_rows(rows: sparse.csr_array, factors: Factors, unobserved_weight: floa
     """w_r = (Σ_{j ∈ r} h_j h_jᵀ + α₀ HᵀH + λ_r I)⁻¹ Σ_{j ∈ r} h_j for every row r of a binary CSR matrix.
 
     In the eigenbasis of HᵀH the system is a diagonal D_r plus F_rᵀF_r (F_r: the row's vectors). With L vectors and L < d it is solved as
-    D⁻¹Fᵀ(I + F D⁻¹Fᵀ)⁻¹1, which costs L³ and not d³. Rows are sorted by length, padded with zero vectors (which change neither form) and solved
-    in batches.
+    D⁻¹Fᵀ(I + F D⁻¹Fᵀ)⁻¹1, which costs L³ and not d³. Rows are sorted by length, padded with zero vectors (which change neither form) and
+    solved in batches.
 
     Args:
         rows: CSR [n, m].

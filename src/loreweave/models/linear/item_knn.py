@@ -3,9 +3,9 @@
 s_ij = c_ij / (√n_i · √n_j + shrinkage)   c_ij: users who met both, n_i: users who met i
 score(u, i) = Σ_{j ∈ N_k(i) ∩ H(u)} s_ij  N_k(i): the k items most similar to i, H(u): the history of u
 
-Sarwar, Karypis, Konstan & Riedl, "Item-based collaborative filtering recommendation algorithms", WWW 2001, sections 3.1.1 (cosine) and 3.2.1;
-without its division by Σ s_ij, which for implicit feedback would make the score of every item with one neighbour in the history the same
-(Deshpande & Karypis, TOIS 2004). Shrinkage: Bell & Koren, ICDM 2007.
+Sarwar, Karypis, Konstan & Riedl, "Item-based collaborative filtering recommendation algorithms", WWW 2001, sections 3.1.1 (cosine) and
+3.2.1; without its division by Σ s_ij, which for implicit feedback would make the score of every item with one neighbour in the history the
+same (Deshpande & Karypis, TOIS 2004). Shrinkage: Bell & Koren, ICDM 2007.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from loreweave.models.linear.neighbours import csr_restored, csr_state, largest_
 class ItemKNNConfig(Config):
     """Settings of item-kNN."""
 
-    neighbours: int = Field(100, ge=1)
+    neighbours: int = Field(200, ge=1)
     """k: how many most similar items an item keeps. Sarwar et al. find little gain past 30; sparse logs want more."""
     shrinkage: float = Field(10.0, ge=0)
     """Added to the denominator, in units of co-occurrences: draws similarities that rest on few people to 0."""

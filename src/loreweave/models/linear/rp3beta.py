@@ -32,8 +32,9 @@ class RP3betaConfig(Config):
     """α: power of each step's probability; below 1 it evens out frequent and rare steps."""
     beta: float = Field(0.3, ge=0)
     """β: power of an item's popularity by which its score is divided; 0 is P³α, higher brings rarer items forward."""
-    neighbours: int | None = Field(None, ge=1)
-    """k: how many items a walk that leaves an item may go on to, after the discount; None keeps all of them."""
+    neighbours: int | None = Field(500, ge=1)
+    """k: how many items a walk that leaves an item may go on to, after the discount; None keeps all of them, as in the paper, at up
+    to n_items² entries."""
 
 
 class RP3beta(Recommender):
