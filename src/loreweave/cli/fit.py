@@ -1,0 +1,260 @@
+"""`fit`, `tune`, `evaluate`: one model on one log, with the test part kept out until it is asked for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loreweave.cli import inputs, options
+from loreweave.cli.output import note, print_fields, print_json, print_table
+from loreweave.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from loreweave.data import Dataset, Split
+    from loreweave.knowledge import Knowledge, KnowledgeSource
+    from loreweave.models import Recommender
+
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="Which recommender: popular, item-knn, rp3beta, ials, ease, cikg-linear, lightgcn, cikgrec or blend."
+    ),
+]
+
+
+def fit(
+    data: options.Data,
+    model: ModelName,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", rich_help_panel=options.OUTPUT, help="Where the fitted model is saved.")],
+    format: options.Format = None,
+    column: options.Column = None,
+    min_value: options.MinValue = None,
+    k_core: options.KCore = None,
+    split: options.SplitBy = None,
+    all_data: Annotated[
+        bool, typer.Option("--all-data", rich_help_panel=options.DATA, help="Learn from everything; no test part is kept out.")
+    ] = False,
+    seed: options.Seed = 1,
+    knowledge: options.KnowledgeFrom = "auto",
+    undated: options.Undated = False,
+    set: options.Set = None,
+    config: options.ConfigFile = None,
+    resume: options.Resume = False,
+    json: options.Json = False,
+) -> None:
+    """Fit one model and save it. The test part of the split is kept out, so that `evaluate` can judge what was saved.
+
+    Examples:
+
+        loreweave fit ratings.csv --model cikg-linear --out models/books
+
+        loreweave fit ratings.csv --model lightgcn --set epochs=20 --set l2=1e-5 --out models/graph --resume
+    """
+    from loreweave.models import create
+
+    settings, cut = inputs.settings([model], set or (), config)
+    chosen = settings.get(model, {})
+    create(model, chosen)  # a wrong setting is told before anything is read
+    log = inputs.Log(data, format, column or (), min_value, k_core)
+    dataset = log.read()
+    source = inputs.knowledge(knowledge, dataset, data, undated=undated)
+    parts = inputs.choose_split(dataset, split, seed, cut)
+    whole = dataset if all_data else parts.refit
+    fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
+    fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
+    fitted.save(out)
+    shutil.rmtree(_checkpoints(out), ignore_errors=True)
+    told = {
+        "model": model,
+        "folder": str(out),
+        "learnt_from": {
+            "users": whole.n_users,
+            "items": whole.n_items,
+            "interactions": len(whole.interactions),
+            "part": fitted.origin["part"],
+        },
+        "interests": len(fitted.interest_ids),
+        "settings": fitted.config.model_dump(mode="json"),
+        "seconds": fitted.seconds_to_fit,
+        "data_fingerprint": fitted.data_fingerprint,
+    }
+    if json:
+        print_json({**told, "origin": fitted.origin, "notes": dataset.notes})
+        return
+    told["learnt_from"] = (
+        f"{whole.n_users:,} users, {whole.n_items:,} items, {len(whole.interactions):,} interactions ({fitted.origin['part']})"
+    )
+    told["settings"] = ", ".join(f"{key}={value}" for key, value in told["settings"].items()) or "none"
+    told["seconds"] = f"{fitted.seconds_to_fit:.2f}"
+    print_fields({key.replace("_", " "): value for key, value in told.items()})
+
+
+def _fit(
+    name: str,
+    settings: Mapping[str, Any],
+    split: Split,
+    whole: Dataset,
+    source: Knowledge | KnowledgeSource,
+    undated: bool,
+    out: Path,
+    resume: bool,
+) -> Recommender:
+    """Fit on `whole`; a model that chooses settings on validation (its number of epochs) first chooses them on the split's train."""
+    from loreweave.models import Recommender, create, model_class
+
+    kind = model_class(name)
+    chosen: dict[str, Any] = {}
+    if kind.chosen_settings is not Recommender.chosen_settings:
+        known = inputs.known_at(source, split.train, split, undated=undated)
+        chosen = _fit_one(create(name, settings), split.train, known, split.valid, _checkpoints(out) / "choose", resume).chosen_settings()
+        note(f"chosen on validation: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
+    known = inputs.known_at(source, whole, split, undated=undated) if kind.uses_knowledge else None
+    return _fit_one(create(name, {**settings, **chosen}), whole, known, None, _checkpoints(out) / "refit", resume)
+
+
+def _fit_one(model: Recommender, train: Dataset, known: Knowledge | None, valid: Any, checkpoint: Path, resume: bool) -> Recommender:
+    return model.fit(train, known, valid, checkpoint=checkpoint, resume=resume)
+
+
+def _seeded(name: str, seed: int) -> dict[str, Any]:
+    from loreweave.models import model_class
+
+    return {"seed": seed} if "seed" in model_class(name).config_class.model_fields else {}
+
+
+def _checkpoints(out: Path) -> Path:
+    """Beside the model's folder, which is replaced as a whole when the fit is done."""
+    return out.with_name(f"{out.name}.checkpoints")
+
+
+def tune(
+    data: options.Data,
+    model: ModelName,
+    metric: Annotated[str, typer.Option("--metric", rich_help_panel=options.LEARNING, help="What is maximised on validation.")] = "ndcg@20",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.toml", rich_help_panel=options.OUTPUT, help="Write the settings found, for --config."),
+    ] = None,
+    format: options.Format = None,
+    column: options.Column = None,
+    min_value: options.MinValue = None,
+    k_core: options.KCore = None,
+    split: options.SplitBy = None,
+    seed: options.Seed = 1,
+    knowledge: options.KnowledgeFrom = "auto",
+    undated: options.Undated = False,
+    set: options.Set = None,
+    config: options.ConfigFile = None,
+    json: options.Json = False,
+) -> None:
+    """Walk a model's own grid on validation; the test part is not looked at. Settings given by --set are held fixed.
+
+    Example:
+
+        loreweave tune ratings.csv --model cikg-linear --out tuned.toml
+    """
+    from loreweave import evaluate as evaluation
+    from loreweave.models import create
+
+    settings, cut = inputs.settings([model], set or (), config)
+    create(model, settings.get(model, {}))
+    log = inputs.Log(data, format, column or (), min_value, k_core)
+    dataset = log.read()
+    source = inputs.knowledge(knowledge, dataset, data, undated=undated)
+    parts = inputs.choose_split(dataset, split, seed, cut)
+    known = inputs.known_at(source, parts.train, parts, undated=undated)
+    found = evaluation.tune(model, parts, known, settings={**_seeded(model, seed), **settings.get(model, {})}, metric=metric)
+    if out is not None:
+        _write_toml(out, model, found.settings)
+    if json:
+        print_json(
+            {
+                "model": model,
+                "metric": metric,
+                "settings": found.settings,
+                "value": found.value,
+                "trials": found.trials,
+                "split": parts.describe(),
+            }
+        )
+        return
+    _print_trials(found.trials)
+    print(f"best: {', '.join(f'{key}={value}' for key, value in found.settings.items())}  ({metric} {found.value:.4f} on validation)")
+
+
+def evaluate(
+    model: options.Model,
+    data: options.Data,
+    k: Annotated[list[str] | None, typer.Option("-k", rich_help_panel=options.OUTPUT, help="Cut-offs, with commas or repeated.")] = None,
+    format: options.Format = None,
+    column: options.Column = None,
+    json: options.Json = False,
+) -> None:
+    """Judge a saved model on the test part of the split it was fitted for: full ranking, ties against the model.
+
+    Example:
+
+        loreweave evaluate models/books ratings.csv -k 10,20
+    """
+    from loreweave.evaluate import evaluate as judge
+    from loreweave.models import load
+
+    ks = options.cutoffs(k or ["20,50,100"])
+    fitted = load(model)
+    parts = _split_of(fitted, model, inputs.Log(data, format, column or ()))
+    report = judge(fitted, parts.test, ks=ks)
+    if json:
+        print_json(
+            {"model": fitted.name, "metrics": report.metrics, "system": report.system, "groups": report.groups, "protocol": report.protocol}
+        )
+        return
+    print_table(
+        ("metric", "value"), [(name, f"{value:.4f}") for name, value in {**report.metrics, **report.system}.items()], right=("value",)
+    )
+    print_fields({"split": parts.how, "test interactions": len(parts.test), "data": fitted.data_fingerprint})
+
+
+def _split_of(fitted: Recommender, folder: Path, log: inputs.Log) -> Split:
+    """The split that the model was fitted for, made again and seen to be the same.
+
+    Raises:
+        DataError: the model learnt from everything, its manifest does not say, or these are other data.
+    """
+    origin = fitted.origin
+    if origin.get("part") == "all":
+        raise DataError(f"{folder}: was fitted with --all-data, so no test part is unseen by it; fit it again without")
+    if "split" not in origin:
+        raise DataError(f"{folder}: its manifest does not say which split it was fitted for; fit it with `loreweave fit` or `compare`")
+    filters, made = origin.get("filters", {}), origin["split"]
+    log = inputs.Log(log.path, log.format, log.column, filters.get("min_value"), filters.get("k_core"))
+    parts = inputs.choose_split(log.read(), made["how"], made["seed"], made["settings"])
+    if fitted.data_fingerprint not in (parts.fingerprint, parts.train.fingerprint):
+        raise DataError(
+            f"{folder}: was fitted on other interactions (fingerprint {fitted.data_fingerprint}) than the training part of {log.path} "
+            f"({parts.fingerprint}); its test part may hold what the model has seen"
+        )
+    return parts
+
+
+def _print_trials(trials: list[dict[str, Any]]) -> None:
+    rows = [{**trial.get("settings", {}), **{key: value for key, value in trial.items() if key != "settings"}} for trial in trials]
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    shown = [
+        [f"{value:.4f}" if isinstance(value := row.get(name, ""), float) and name == "value" else value for name in names] for row in rows
+    ]
+    print_table(names, shown, right=names)
+
+
+def _write_toml(path: Path, model: str, settings: Mapping[str, Any]) -> None:
+    """One table; JSON's notation of numbers, text, booleans and lists is TOML's too, and nothing else occurs in a grid."""
+    import json
+
+    from loreweave.files import write_atomically
+
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items() if value is not None)
+    write_atomically(path, lambda temporary: temporary.write_text(f"[{model}]\n{text}", encoding="utf-8") and None)
