@@ -113,21 +113,21 @@ class Knowledge:
     @classmethod
     def from_records(cls, records: Iterable[Record], labels: Mapping[str, str] | None = None) -> Knowledge:
         """Knowledge from typed records; an interest without a label is labelled with the first phrase recorded for it."""
-        frame = _person_last(pl.DataFrame([record.model_dump() for record in records], schema=SCHEMA))
+        return cls.from_frame(pl.DataFrame([record.model_dump() for record in records], schema=SCHEMA), labels)
+
+    @classmethod
+    def from_frame(cls, records: pl.DataFrame, labels: Mapping[str, str] | None = None) -> Knowledge:
+        """As `from_records`, from a frame of `SCHEMA`."""
+        records = _person_last(records)
         named = (
-            frame.filter(pl.col("kind") == "interest").group_by("interest", maintain_order=True).agg(pl.col("text").drop_nulls().first())
+            records.filter(pl.col("kind") == "interest")
+            .group_by("interest", maintain_order=True)
+            .agg(pl.col("text").drop_nulls().first())
+            .drop_nulls("interest")
         )
-        labels = labels or {}
-        interests = named.select(
-            "interest",
-            pl.col("interest")
-            .map_elements(lambda key: labels.get(key), return_dtype=pl.String)
-            .fill_null(pl.col("text"))
-            .fill_null(pl.col("interest"))
-            .alias("label"),
-            pl.lit(False).alias("derived"),
-        )
-        return cls(frame, interests)
+        given = pl.col("interest").replace_strict(dict(labels or {}), default=None, return_dtype=pl.String)
+        interests = named.select("interest", label=pl.coalesce(given, "text", "interest"), derived=pl.lit(False))
+        return cls(records, interests)
 
     @classmethod
     def none(cls) -> Knowledge:
@@ -258,6 +258,16 @@ class Knowledge:
                 "the knowledge rests on train and validation: validation is not unseen by it, and a weight chosen there leans high"
             )
         return warnings
+
+
+def records_frame(columns: Mapping[str, pl.Series], **same: str) -> pl.DataFrame:
+    """A frame of `SCHEMA`: `columns` by name, `same` in every row, the defaults of `Record` elsewhere."""
+    frame = pl.DataFrame({name: column.cast(SCHEMA[name]) for name, column in columns.items()})
+    fill: dict[str, pl.Expr] = {name: pl.lit(None, dtype) for name, dtype in SCHEMA.items()}
+    fill |= {"weight": pl.lit(1.0, pl.Float32), "source": pl.lit("unknown")}
+    fill |= {name: pl.lit([], pl.List(pl.String)) for name in ("evidence", "checks")}
+    fill |= {name: pl.lit(value) for name, value in same.items()}
+    return frame.with_columns(fill[name].alias(name) for name in SCHEMA if name not in frame.columns).select(list(SCHEMA))
 
 
 def _conformed(frame: pl.DataFrame, schema: dict[str, pl.DataType], what: str) -> pl.DataFrame:
