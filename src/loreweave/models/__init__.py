@@ -12,6 +12,8 @@ from loreweave.errors import ConfigError, SavedError
 from loreweave.files import read_manifest
 from loreweave.models.base import Recommender
 
+__all__ = ["MODELS", "Recommender", "create", "load", "model_class"]
+
 MODELS: dict[str, str] = {
     "popular": "loreweave.models.linear.popular:Popular",
     "item-knn": "loreweave.models.linear.item_knn:ItemKNN",
