@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from loreweave.data.vocabulary import Codes
-from loreweave.errors import LoreweaveError
+from loreweave.errors import LoreweaveError, UnknownId
 from loreweave.files import read_json, write_json
-from loreweave.learn.propagate import csr, propagate
+from loreweave.learn.propagate import propagate
 from loreweave.models.base import Cause, Recommender, Scores
 from loreweave.models.graph.graph import KINDS, InterestGraph
 
@@ -51,8 +52,8 @@ class GraphRecommender(Recommender):
         with torch.no_grad():
             self.final = propagate(self.adjacency, nodes, self.config.layers)
         final, degree = self.final.numpy(), edges.degrees().numpy()
-        items, interests = slice(graph.n_users, graph.n_users + graph.n_items), slice(graph.first_interest, graph.n)
-        self._users: Vectors = self._scaled(final[: graph.n_users])
+        items, interests = graph.items, slice(0, graph.n_interests)
+        self._users: Vectors = self._scaled(final[graph.users])
         self._items: Vectors = self._scaled(final[items])
         self._interests: Vectors = self._scaled(final[interests])
         self._anybody: Vectors = self._scaled(self._users.mean(axis=0, keepdims=True))
@@ -102,8 +103,8 @@ class GraphRecommender(Recommender):
         if user is None:
             return self._causes_of_newcomer(history, interests, item)
         neighbours, gradients, person = self._gradients(user, item)
-        met = neighbours < self.graph.first_interest
-        places = np.where(met, neighbours - self.graph.n_users, neighbours - self.graph.first_interest + self.n_items)
+        met = neighbours >= self.graph.first_item
+        places = np.where(met, neighbours - self.graph.first_item, neighbours + self.n_items)
         causes = self._named(places, gradients)
         causes.append(Cause("person", self.users.ids[user], "what was learnt about this person beyond the edges", person))
         return float(self._users[user] @ self._items[item]), causes, False
@@ -139,28 +140,28 @@ class GraphRecommender(Recommender):
         cosine) are held fixed; an edge's weight multiplies both its entries in every layer. With X_j = A^j E and the adjoint
         B_j = 1/(L+1) Σ_{l>j} A^(l−1−j) ∂s/∂e, an edge (a, b) has ∂s/∂w = A_ab Σ_j (B_j[a]·X_j[b] + B_j[b]·X_j[a]).
         """
-        layers, target = self.config.layers, self.graph.n_users + item
-        own = slice(*self.adjacency.crow_indices()[user : user + 2].tolist())
-        neighbours, values = self.adjacency.col_indices()[own].long(), self.adjacency.values()[own]
-        neighbours, values = neighbours[neighbours != user], values[neighbours != user]
+        layers, person, target = self.config.layers, self.graph.first_user + user, self.graph.first_item + item
+        entries = slice(*self.adjacency.crow[person : person + 2].tolist())
+        neighbours, values = self.adjacency.col[entries].long(), self.adjacency.value[entries]
+        neighbours, values = neighbours[neighbours != person], values[neighbours != person]
+        scale = self._score_scale(user, item) / (layers + 1)
         seed = torch.zeros_like(self.nodes)
-        scale = self._score_scale(user, item)
-        seed[user] += self.final[target] * scale / (layers + 1)
-        seed[target] += self.final[user] * scale / (layers + 1)
+        seed[person] += self.final[target] * scale
+        seed[target] += self.final[person] * scale
         forward, adjoint = [self.nodes], [seed]
-        for _ in range(layers - 1):
-            forward.append(self.adjacency @ forward[-1])
-            adjoint.append(torch.addmm(seed, self.adjacency, adjoint[-1]))
+        for _ in range(layers):
+            forward.append(self.adjacency.product(forward[-1], self.graph.n))
+            adjoint.append(self.adjacency.product(adjoint[-1], self.graph.n, plus=seed))
         gradient = torch.zeros(len(neighbours))
-        for x, b in zip(forward, reversed(adjoint), strict=True) if layers else ():
-            gradient += x[neighbours] @ b[user] + b[neighbours] @ x[user]
-        last = torch.addmm(seed, self.adjacency, adjoint[-1]) if layers else seed
-        return neighbours.numpy(), (gradient * values).numpy(), float(last[user] @ self.nodes[user])
+        for x, b in zip(forward[:layers], reversed(adjoint[:layers]), strict=True):
+            gradient += x[neighbours] @ b[person] + b[neighbours] @ x[person]
+        return neighbours.numpy(), (gradient * values).numpy(), float(adjoint[-1][person] @ self.nodes[person])
 
     def _score_scale(self, user: int, item: int) -> float:
+        """1 for an inner product, 1/‖e_u‖‖e_i‖ for a cosine."""
         if not self.cosine:
             return 1.0
-        lengths = self.final[[user, self.graph.n_users + item]].norm(dim=1)
+        lengths = self.final[[self.graph.first_user + user, self.graph.first_item + item]].norm(dim=1)
         return float(1.0 / lengths.prod().clamp_min(1e-12))
 
     def score_without(self, user: Any, item: Any, causes: Sequence[Cause]) -> float:
@@ -174,30 +175,34 @@ class GraphRecommender(Recommender):
             LoreweaveError: a cause is none of the person's.
         """
         code, target = int(self._user_codes([user])[0]), self._item_code(item)
-        graph = self.graph
-        interests = {key: place for place, key in enumerate(self.interest_ids)} if graph.n_interests else {}
-        removed = [self._item_code(cause.key) + graph.n_users for cause in causes if cause.kind == "item"]
-        try:
-            removed += [interests[cause.key] + graph.first_interest for cause in causes if cause.kind == "interest"]
-        except KeyError as error:
-            raise LoreweaveError(f"unknown interest {error.args[0]!r}") from None
-        values = self.adjacency.values().clone()
-        crow, col = self.adjacency.crow_indices(), self.adjacency.col_indices()
-        for node in removed:
-            for a, b in ((code, node), (node, code)):
-                place = int(crow[a]) + int(torch.searchsorted(col[int(crow[a]) : int(crow[a + 1])], b))
-                if place >= int(crow[a + 1]) or int(col[place]) != b:
-                    raise LoreweaveError(f"{user!r} has no edge to one of the causes; give causes that explain named")
-                values[place] = 0
+        graph, value = self.graph, self.adjacency.value.clone()
+        crow, col = self.adjacency.crow, self.adjacency.col
+        person = graph.first_user + code
+        for node in self._nodes_of(causes):
+            for a, b in ((person, node), (node, person)):
+                entries = slice(*crow[a : a + 2].tolist())
+                place = entries.start + int(torch.searchsorted(col[entries], b))
+                if place >= entries.stop or int(col[place]) != b:
+                    raise LoreweaveError(f"{user!r} has no edge to one of the causes; give causes that `explain` named for this person")
+                value[place] = 0
         # Two columns instead of d: how much of every node's layer 0 reaches the user and the item.
         reach = torch.zeros(graph.n, 2)
-        reach[code, 0] = reach[graph.n_users + target, 1] = 1.0
+        reach[person, 0] = reach[graph.first_item + target, 1] = 1.0
         with torch.no_grad():
-            reach = propagate(csr(crow, col, values, graph.n), reach, self.config.layers)
+            reach = propagate(replace(self.adjacency, value=value), reach, self.config.layers)
             if any(cause.kind == "person" for cause in causes):
-                reach[code] = 0
+                reach[person] = 0
             vectors = reach.T @ self.nodes
         return float(vectors[0] @ vectors[1]) * self._score_scale(code, target)
+
+    def _nodes_of(self, causes: Sequence[Cause]) -> list[int]:
+        """The nodes that causes of kinds `item` and `interest` name."""
+        interests = {key: node for node, key in enumerate(self.interest_ids)} if self.graph.n_interests else {}
+        unknown = [cause.key for cause in causes if cause.kind == "interest" and cause.key not in interests]
+        if unknown:
+            raise UnknownId(f"unknown interest {unknown[0]!r}")
+        items = [self._item_code(cause.key) + self.graph.first_item for cause in causes if cause.kind == "item"]
+        return items + [interests[cause.key] for cause in causes if cause.kind == "interest"]
 
     # Saving
 

@@ -118,9 +118,9 @@ class CIKGRecNetwork(LightGCNNetwork):
             self.mask_token = nn.Parameter(torch.zeros(1, config.dim))
             self.between = nn.Parameter(xavier_uniform(config.dim, config.dim, generator))
         if config.contrast:
-            self.view_of_interactions = graph.edges(["interactions"]).normalised()
-            self.view_with_interests = graph.edges(["interactions", "interests"]).normalised()
-            self.view_with_triples = graph.edges(["interactions", "triples"]).normalised()
+            self.view_of_interactions = graph.edges([]).normalised()
+            self.view_with_interests = graph.edges(["interests"]).normalised()
+            self.view_with_triples = graph.edges(["triples"]).normalised()
         self.triples = None
         if config.transe and triples is not None and len(triples):
             n_relations = len(triples.relations)
@@ -158,26 +158,33 @@ class CIKGRecNetwork(LightGCNNetwork):
         return out.index_copy(0, replaced, interests.index_select(0, others)), masked
 
     def _reconstruction(self, rate: float) -> Tensor:
-        first, config = self.graph.first_interest, self.config
-        interests = self.nodes[first:]
+        config, t = self.config, self.graph.n_interests
+        interests = self.nodes[:t]
         hidden, masked = self._masked(interests, rate)
         adjacency = self.edges.dropped(config.uir_edge_dropout, self.generator).normalised()
-        encoded = propagate(adjacency, torch.cat([self.nodes[:first], hidden]), config.encoder_layers)
-        kept = torch.ones(self.graph.n, 1)
-        kept[masked + first] = 0.0
-        decoded = propagate(adjacency, (encoded @ self.between) * kept, config.decoder_layers)
-        return losses.scaled_cosine_error(decoded.index_select(0, masked + first), interests.index_select(0, masked), config.uir_alpha)
+        near = adjacency.reach(t, config.decoder_layers)[-1]  # nodes that the decoder sees
+        encoded = propagate(adjacency, torch.cat([hidden, self.nodes[t:]]), config.encoder_layers, rows=near)
+        kept = torch.ones(near, 1)
+        kept[masked] = 0.0
+        decoded = propagate(adjacency, (encoded @ self.between) * kept, config.decoder_layers, rows=t)
+        return losses.scaled_cosine_error(F.embedding(masked, decoded), F.embedding(masked, interests), config.uir_alpha)
 
     # Cross-domain contrast
 
     def _contrast(self, user: Tensor, item: Tensor) -> Tensor:
         """InfoNCE of the batch's users (views of interactions and interests) and items (views of interactions and triples)."""
         graph, layers = self.graph, self.config.layers
-        plain = propagate(self.view_of_interactions, self.nodes, layers, noise=self.config.contrast_noise, generator=self.generator)
-        with_interests = propagate(self.view_with_interests, self.nodes, layers)[: graph.n_users]
-        with_triples = propagate(self.view_with_triples, self.nodes, layers)[graph.n_users : graph.first_interest]
-        users, items = self.users_and_items(plain)
-        return self._info_nce(user, users, with_interests) + self._info_nce(item, items, with_triples)
+        plain = propagate(
+            self.view_of_interactions,
+            self.nodes[graph.range_of([])],
+            layers,
+            noise=self.config.contrast_noise,
+            generator=self.generator,
+        )
+        with_interests = propagate(self.view_with_interests, self.nodes[graph.range_of(["interests"])], layers, rows=graph.first_item)
+        with_triples = propagate(self.view_with_triples, self.nodes[graph.range_of(["triples"])], layers)
+        for_users = self._info_nce(user, plain[: graph.n_users], with_interests[graph.users])
+        return for_users + self._info_nce(item, plain[graph.n_users :], with_triples[graph.n_users :])
 
     def _info_nce(self, nodes: Tensor, view: Tensor, other: Tensor) -> Tensor:
         """Of nodes (int64 [b]) in one view against all rows of the other; a node that occurs twice in the batch counts twice."""
@@ -200,7 +207,7 @@ class CIKGRecNetwork(LightGCNNetwork):
         batches = torch.split(torch.randperm(len(self.triples), generator=self.generator), self.config.transe_batch_size)
         for rows in batches:
             head, relation, tail, corrupted = self.triples.draw(rows, self.generator)
-            nodes = F.embedding(torch.stack([head, tail, corrupted]) + self.graph.n_users, self.nodes).unbind()
+            nodes = F.embedding(torch.stack([head, tail, corrupted]) + self.graph.first_item, self.nodes).unbind()
             moved = F.embedding(relation, self.relations)
             loss = losses.translation(nodes[0], moved, nodes[1], nodes[2])
             loss = loss + self.config.transe_l2 * losses.half_squared_norm(*nodes, moved)

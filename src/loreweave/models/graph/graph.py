@@ -1,6 +1,10 @@
-"""The collaborative interest knowledge graph (CIKG): users | entities, items first | interests, and its three kinds of edges.
+"""The collaborative interest knowledge graph (CIKG): interests, users, items, other entities, and three kinds of edges among them.
 
 Source: Hu et al., AAAI 2025, section "Collaborative Interest Knowledge Graph".
+
+In this order of nodes, each next to what it can be joined to, every part of the graph that a loss looks at is one contiguous range:
+interactions alone (users, items), with interests (interests … items), with triples (users … entities), and what lies within k steps
+of the interests (a prefix). So views are slices, never copies.
 """
 
 from __future__ import annotations
@@ -17,13 +21,14 @@ from scipy import sparse
 from loreweave.data.dataset import Triples
 from loreweave.learn.propagate import EdgeList
 
-Kind = Literal["interactions", "interests", "triples"]
-KINDS: tuple[Kind, ...] = ("interactions", "interests", "triples")
+Kind = Literal["interests", "triples"]
+"""Of the edges beside the interactions."""
+KINDS: tuple[Kind, ...] = ("interests", "triples")
 
 
 @dataclass(frozen=True, eq=False)
 class InterestGraph:
-    """Nodes are numbered users first, then entities (items first among them), then interests.
+    """Nodes are numbered interests first, then users, then entities (items first among them).
 
     Attributes:
         history: CSR [n_users, n_items], who met what.
@@ -61,26 +66,50 @@ class InterestGraph:
         return self.n_users + self.n_entities + self.n_interests
 
     @property
-    def first_interest(self) -> int:
-        """Node of interest 0."""
-        return self.n_users + self.n_entities
+    def first_user(self) -> int:
+        """Node of user 0."""
+        return self.n_interests
+
+    @property
+    def first_item(self) -> int:
+        """Node of item 0, which is entity 0."""
+        return self.n_interests + self.n_users
+
+    @property
+    def users(self) -> slice:
+        return slice(self.first_user, self.first_item)
+
+    @property
+    def items(self) -> slice:
+        return slice(self.first_item, self.first_item + self.n_items)
+
+    def range_of(self, kinds: Iterable[Kind]) -> slice:
+        """The nodes that interactions and some further kinds of edges join."""
+        return slice(0 if "interests" in kinds else self.first_user, self.n if "triples" in kinds else self.items.stop)
 
     def edges(self, kinds: Iterable[Kind] = KINDS, *, self_loops: bool = False) -> EdgeList:
-        """The edges of some kinds, over all nodes. An interest's edges weigh what was recorded; all others weigh 1."""
-        first, second, weight = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-        for kind in kinds:
-            if kind == "triples":
-                pair = self.facts[0].astype(np.int64) + self.n_users, self.facts[1].astype(np.int64) + self.n_users
-                value = np.ones(self.facts.shape[1], np.float32)
-            else:
-                matrix, offset = (self.history, self.n_users) if kind == "interactions" else (self.held, self.first_interest)
-                pair = np.repeat(np.arange(self.n_users), np.diff(matrix.indptr)), matrix.indices.astype(np.int64) + offset
-                value = matrix.data
-            first.append(pair[0])
-            second.append(pair[1])
-            weight.append(value)
+        """Interactions and some further kinds of edges, over the nodes of `range_of(kinds)`, numbered from its start.
+
+        An interest's edges weigh what was recorded; all others weigh 1.
+        """
+        nodes = self.range_of(kinds)
+        user, item = np.repeat(np.arange(self.n_users), np.diff(self.history.indptr)), self.history.indices.astype(np.int64)
+        first, second, weight = [user + self.first_user], [item + self.first_item], [np.ones(len(user), np.float32)]
+        if "interests" in kinds:
+            first.append(np.repeat(np.arange(self.n_users), np.diff(self.held.indptr)) + self.first_user)
+            second.append(self.held.indices.astype(np.int64))
+            weight.append(self.held.data)
+        if "triples" in kinds:
+            head, tail = self.facts.astype(np.int64) + self.first_item
+            first.append(head)
+            second.append(tail)
+            weight.append(np.ones(len(head), np.float32))
         return EdgeList.from_pairs(
-            np.concatenate(first), np.concatenate(second), self.n, weight=np.concatenate(weight), self_loops=self_loops
+            np.concatenate(first) - nodes.start,
+            np.concatenate(second) - nodes.start,
+            nodes.stop - nodes.start,
+            weight=np.concatenate(weight),
+            self_loops=self_loops,
         )
 
     def digest(self) -> str:

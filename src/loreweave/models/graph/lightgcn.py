@@ -97,7 +97,8 @@ class LightGCNNetwork(nn.Module):
         negative = self.negatives.draw(user, self.generator) if self.config.loss == "bpr" else None
         found = {"ranking": self._ranking(user, item, negative)}
         if self.config.l2 > 0:
-            touched = [user, item + self.graph.n_users] + ([] if negative is None else [negative + self.graph.n_users])
+            first, start = self.graph.first_user, self.graph.first_item
+            touched = [user + first, item + start] + ([] if negative is None else [negative + start])
             found["l2"] = self.config.l2 * losses.half_squared_norm(*(F.embedding(nodes, self.nodes) for nodes in touched))
         return found
 
@@ -105,19 +106,16 @@ class LightGCNNetwork(nn.Module):
         """Further training once an epoch; its losses."""
         return {}
 
-    def propagated(self) -> Tensor:
-        """Final vectors, float32 [n, d]; over what is left of the graph where edges are dropped in training."""
+    def users_and_items(self) -> tuple[Tensor, Tensor]:
+        """The vectors that are scored, [n_users, d] and [n_items, d]; in training over what edge dropout leaves of the graph."""
         adjacency = self.adjacency
         if self.training and self.config.edge_dropout > 0:
             adjacency = self.edges.dropped(self.config.edge_dropout, self.generator).normalised()
-        return propagate(adjacency, self.nodes, self.config.layers)
-
-    def users_and_items(self, final: Tensor) -> tuple[Tensor, Tensor]:
-        """The vectors that are scored, [n_users, d] and [n_items, d]."""
-        return final[: self.graph.n_users], final[self.graph.n_users :][: self.graph.n_items]
+        final = propagate(adjacency, self.nodes, self.config.layers, rows=self.graph.items.stop)
+        return final[self.graph.users], final[self.graph.items]
 
     def _ranking(self, user: Tensor, item: Tensor, negative: Tensor | None) -> Tensor:
-        users, items = self.users_and_items(self.propagated())
+        users, items = self.users_and_items()
         of_user = F.embedding(user, users)
         if negative is not None:
             positive_score = (of_user * F.embedding(item, items)).sum(dim=1)
@@ -187,7 +185,7 @@ class LightGCN(GraphRecommender):
 
         def ndcg() -> float:
             with torch.no_grad():
-                users, items = (self._scaled(part.numpy()) for part in network.users_and_items(network.propagated()))
+                users, items = (self._scaled(part.numpy()) for part in network.users_and_items())
             found = []
             for start in range(0, len(codes), VALIDATION_BLOCK):
                 block = codes[start : start + VALIDATION_BLOCK]

@@ -1,0 +1,52 @@
+"""Negatives are never positives, and every column that may be drawn is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from loreweave.learn.sampling import PairSampler, TripleSampler, inclusion_log_probability  # noqa: E402
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 8)), min_size=1, max_size=40), st.integers(0, 1000))
+def test_negatives_are_never_positives(pairs: set[tuple[int, int]], seed: int) -> None:
+    full = {row for row in range(5) if sum(pair[0] == row for pair in pairs) == 9}
+    rows, columns = np.array(sorted(pairs)).T
+    sampler = PairSampler(rows, columns, 9)
+    asked = torch.tensor([row for row in range(5) if row not in full] * 40)
+    drawn = sampler.draw(asked, torch.Generator().manual_seed(seed))
+    assert not set(zip(asked.tolist(), drawn.tolist(), strict=True)) & pairs
+    assert ((drawn >= 0) & (drawn < 9)).all()
+
+
+def test_every_other_column_is_drawn_about_equally_often() -> None:
+    sampler = PairSampler(np.array([0, 0]), np.array([1, 3]), 5)
+    drawn = sampler.draw(torch.zeros(6000, dtype=torch.int64), torch.Generator().manual_seed(1))
+    counts = torch.bincount(drawn, minlength=5)
+    assert counts[[1, 3]].tolist() == [0, 0]
+    assert (counts[[0, 2, 4]] - 2000).abs().max() < 150
+
+
+def test_somebody_who_met_everything_does_not_hang() -> None:
+    sampler = PairSampler(np.zeros(3, int), np.arange(3), 3)
+    assert sampler.draw(torch.zeros(4, dtype=torch.int64), torch.Generator().manual_seed(1)).shape == (4,)
+
+
+def test_corrupted_tails_make_no_true_triple() -> None:
+    head, relation, tail = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 1]), np.array([1, 2, 2, 0])
+    sampler = TripleSampler(head, relation, tail, 4)
+    rows = torch.arange(4).repeat(100)
+    h, r, t, corrupted = (x.tolist() for x in sampler.draw(rows, torch.Generator().manual_seed(1)))
+    true = set(zip(head.tolist(), relation.tolist(), tail.tolist(), strict=True))
+    assert set(zip(h, r, t, strict=True)) == true
+    assert not set(zip(h, r, corrupted, strict=True)) & true
+
+
+def test_inclusion_probability_by_hand() -> None:
+    # counts + 1 = 1, 3: p = 1/4, 3/4; in two draws 1 − (3/4)² = 7/16 and 1 − (1/4)² = 15/16
+    np.testing.assert_allclose(np.exp(inclusion_log_probability(np.array([0, 2]), 2).numpy()), [7 / 16, 15 / 16], rtol=1e-5)
