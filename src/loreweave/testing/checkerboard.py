@@ -1,0 +1,48 @@
+"""The checkerboard: a small world with a known answer.
+
+Two groups of people, two groups of items, and everybody met half of the items of their own group. Whoever learns anything personal
+recommends the other half.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from loreweave.data.dataset import Dataset, Interactions, Triples
+from loreweave.data.vocabulary import Vocabulary
+from loreweave.knowledge.records import Knowledge, Record
+
+USERS, ITEMS, MET = 24, 12, 6
+"""Of each group: people, items, and how many of them each person met."""
+QUIET, UNMET = "quiet person", "unmet item"
+"""A user of the vocabulary who met nothing; an item of the catalogue that nobody met."""
+
+
+def checkerboard() -> Dataset:
+    """48 users and 24 items in two groups, one user who met nothing, one item that nobody met.
+
+    Ids have leading zeros, spaces and accents. A triple tells each item's group.
+    """
+    rng = np.random.default_rng(7)
+    users = [f"{n:03d}" for n in range(2 * USERS)]
+    items = [f"{'rosé' if n < ITEMS else 'tea'} {n:02d}" for n in range(2 * ITEMS)]
+    met = np.concatenate([rng.permutation(ITEMS)[:MET] + ITEMS * (n >= USERS) for n in range(2 * USERS)])
+    order = rng.permutation(len(met))
+    log = Interactions(np.repeat(np.arange(2 * USERS), MET).astype(np.int32)[order], met.astype(np.int32)[order])
+    titles = pl.DataFrame({"title": [f"A book on {item}" for item in items] + [None]})
+    heads = np.arange(2 * ITEMS, dtype=np.int32)
+    about = Triples(
+        heads,
+        np.zeros_like(heads),
+        (2 * ITEMS + 1 + heads // ITEMS).astype(np.int32),
+        Vocabulary([*items, UNMET, "wine", "leaves"]),
+        Vocabulary(["about"]),
+    )
+    return Dataset(Vocabulary([*users, QUIET]), Vocabulary([*items, UNMET]), log, name="checkerboard", item_texts=titles, triples=about)
+
+
+def checkerboard_interests() -> Knowledge:
+    """Everybody's group as an interest, but for every fourth person, of whom nothing is known."""
+    held = [(f"{n:03d}", "wine" if n < USERS else "tea") for n in range(2 * USERS) if n % 4]
+    return Knowledge.from_records([Record(kind="interest", user=user, interest=name, text=name) for user, name in held])
