@@ -37,6 +37,8 @@ for command in (
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 """click's UsageError, wherever this typer keeps it (newer ones carry their own copy of click)."""
+INTERRUPTED = 130
+"""128 + SIGINT. Some versions of typer turn Ctrl-C into this code themselves."""
 
 
 @app.callback(invoke_without_command=True)
@@ -68,12 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit does not complain again
         return 1
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
+        code = INTERRUPTED
     except MemoryError as error:
         return fail(f"not enough memory ({error}); filter the data (--k-core, --min-value) or take a smaller model")
     except OSError as error:
         return fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    if code == INTERRUPTED:
+        print("interrupted; --resume goes on from here where the command has it", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

@@ -74,7 +74,7 @@ def compare(
     settings, cut = inputs.settings(names, set or (), config)
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge, dataset, data, undated=undated)
+    source = inputs.knowledge(knowledge, dataset, data)
     result = run(
         dataset,
         names,

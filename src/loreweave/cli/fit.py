@@ -62,7 +62,7 @@ def fit(
     create(model, chosen)  # a wrong setting is told before anything is read
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge, dataset, data, undated=undated)
+    source = inputs.knowledge(knowledge, dataset, data)
     parts = inputs.choose_split(dataset, split, seed, cut)
     whole = dataset if all_data else parts.refit
     fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
@@ -109,11 +109,14 @@ def _fit(
 
     kind = model_class(name)
     chosen: dict[str, Any] = {}
+    known: Knowledge | None = None
     if kind.chosen_settings is not Recommender.chosen_settings:
-        known = inputs.known_at(source, split.train, split, undated=undated)
+        if kind.uses_knowledge:
+            known = inputs.known_at(source, split.train, split, undated=undated)
         chosen = _fit_one(create(name, settings), split.train, known, split.valid, _checkpoints(out) / "choose", resume).chosen_settings()
         note(f"chosen on validation: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
-    known = inputs.known_at(source, whole, split, undated=undated) if kind.uses_knowledge else None
+    if kind.uses_knowledge:
+        known = inputs.known_at(source, whole, split, undated=undated)
     return _fit_one(create(name, {**settings, **chosen}), whole, known, None, _checkpoints(out) / "refit", resume)
 
 
@@ -140,6 +143,14 @@ def tune(
         Path | None,
         typer.Option("--out", metavar="FILE.toml", rich_help_panel=options.OUTPUT, help="Write the settings found, for --config."),
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", rich_help_panel=options.OUTPUT, help="Keep finished trials here; asked again, they are not repeated."),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, rich_help_panel=options.LEARNING, help="At most so many points of the grid (extra `tune`)."),
+    ] = None,
     format: options.Format = None,
     column: options.Column = None,
     min_value: options.MinValue = None,
@@ -165,10 +176,12 @@ def tune(
     create(model, settings.get(model, {}))
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge, dataset, data, undated=undated)
+    source = inputs.knowledge(knowledge, dataset, data)
     parts = inputs.choose_split(dataset, split, seed, cut)
     known = inputs.known_at(source, parts.train, parts, undated=undated)
-    found = evaluation.tune(model, parts, known, settings={**_seeded(model, seed), **settings.get(model, {})}, metric=metric)
+    found = evaluation.tune(
+        model, parts, known, settings={**_seeded(model, seed), **settings.get(model, {})}, metric=metric, trials=trials, folder=folder
+    )
     if out is not None:
         _write_toml(out, model, found.settings)
     if json:
@@ -257,4 +270,8 @@ def _write_toml(path: Path, model: str, settings: Mapping[str, Any]) -> None:
     from loreweave.files import write_atomically
 
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items() if value is not None)
-    write_atomically(path, lambda temporary: temporary.write_text(f"[{model}]\n{text}", encoding="utf-8") and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(f"[{model}]\n{text}", encoding="utf-8")
+
+    write_atomically(path, write)

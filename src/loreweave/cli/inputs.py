@@ -54,30 +54,25 @@ class Log:
         return dataset
 
 
-def knowledge(choice: str, dataset: Dataset, path: Path, *, undated: bool) -> Knowledge | KnowledgeSource:
+def knowledge(choice: str, dataset: Dataset, path: Path) -> Knowledge | KnowledgeSource:
     """What `--knowledge` asks for: records that were read, or a source that can be asked.
 
     Raises:
-        DataError: there is nothing to read where it was asked for, or it may have seen the test part.
+        DataError: there is nothing to read where it was asked for.
     """
-    from loreweave.knowledge import Knowledge, Statistical, read
+    from loreweave.knowledge import Knowledge, Statistical, beside, read
 
+    folder = path if path.is_dir() else path.parent
     if choice == "none":
         return Knowledge.none()
     if choice == "statistical":
         return Statistical()
-    beside = choice in ("auto", "beside")
-    folder = Path(choice) if not beside else path if path.is_dir() else path.parent
-    if not folder.exists():
-        raise DataError(f"--knowledge {choice}: no such folder; it is auto, none, statistical, beside or a folder with knowledge")
-    found = read(folder, dataset, undated=undated)
-    note(*found.notes)
-    if len(found):
-        return found
-    if choice == "auto":
+    if choice == "auto" and not beside(folder):
         note("no knowledge lies beside the data; interests are inferred by statistics over texts, attributes and triples")
         return Statistical()
-    raise DataError(f"{folder}: no knowledge about these users and items was found there; try --knowledge statistical")
+    found = read(folder if choice in ("auto", "beside") else choice, dataset)
+    note(*found.notes)
+    return found
 
 
 def known_at(source: Knowledge | KnowledgeSource, learnt_from: Dataset, split: Split | None, *, undated: bool) -> Knowledge:

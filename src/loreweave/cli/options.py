@@ -131,7 +131,8 @@ SplitBy = Annotated[
         "--split",
         metavar="HOW",
         rich_help_panel=DATA,
-        help=f"How to hold a test part out: {', '.join(SPLITS)}. By default the split that came with the data, else each user's last items, else a random tenth.",
+        help=f"How to hold a test part out: {', '.join(SPLITS)}. By default the split that came with the data, else each user's last "
+        "items, else a random tenth.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, rich_help_panel=LEARNING, help="Of the split's draws and the model's.")]
@@ -141,8 +142,8 @@ KnowledgeFrom = Annotated[
         "--knowledge",
         metavar="SOURCE",
         rich_help_panel=LEARNING,
-        help="Where the knowledge comes from: beside (what lies with the data), a folder, statistical (over texts, attributes and triples, no "
-        "language model), none, or auto: beside where something lies there, else statistical.",
+        help="Where the knowledge comes from: beside (what lies with the data), a folder, statistical (over texts, attributes and "
+        "triples, no language model), none, or auto: beside where something lies there, else statistical.",
     ),
 ]
 Undated = Annotated[

@@ -60,11 +60,8 @@ def recommend(
     if everybody and out is not None:
         _recommend_all(fitted, k, out, json)
         return
-    if user is not None:
-        person, who = Person(fitted, user), f"user {user}"
-    else:
-        person = Newcomer(fitted, item or [], interest or [])
-        who = "somebody new"
+    person = Person(fitted, user) if user is not None else Newcomer(fitted, item or [], interest or [])
+    who = "somebody new" if user is None else f"user {user}"
     items = listed(fitted, person, k, reasons)
     if json:
         print_json({"model": fitted.name, "user": user, "items": items})

@@ -30,12 +30,12 @@ def find_item(model: Recommender, text: str) -> Any:
         raw = model.items.ids[code]
         others = [other for other in titled if other != raw]
         if others:
-            note(f"{text!r} is read as the item id of {model.titles[code]!r}; it is also the title of {_listed(others)}")
+            note(f"{text!r} is read as the item id of {model.titles[code]!r}; it is also the title of {_listed(model, others)}")
         return raw
     if len(titled) == 1:
         return titled[0]
     if titled:
-        raise UnknownId(f"the title {text!r} is ambiguous; give the id of one of its items: {_listed(titled)}")
+        raise UnknownId(f"the title {text!r} is ambiguous; give the id of one of its items: {_listed(model, titled)}")
     raise UnknownId(f"no item has the id or title {text!r}{_near(text, model.titles)}")
 
 
@@ -54,12 +54,12 @@ def find_interest(model: Recommender, text: str) -> str:
     if len(named) == 1:
         return str(named[0])
     if named:
-        raise UnknownId(f"the interest {text!r} is ambiguous; give one of the ids {_listed(named)}")
+        raise UnknownId(f"the interest {text!r} is ambiguous; give one of the ids {', '.join(named)}")
     raise UnknownId(f"no interest has the id or label {text!r}{_near(text, pl.Series(labels, dtype=pl.String))}")
 
 
-def _listed(ids: Sequence[Any]) -> str:
-    shown = ", ".join(repr(key) for key in ids[:SHOWN])
+def _listed(model: Recommender, ids: Sequence[Any]) -> str:
+    shown = ", ".join(f"{key} ({model.titles[model.items.code(key)]})" for key in ids[:SHOWN])
     return shown + (f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else "")
 
 

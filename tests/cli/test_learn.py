@@ -1,0 +1,134 @@
+"""`inspect`, `fit`, `tune`, `evaluate`, `compare`: what they print, save and refuse to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import loreweave as lw
+from loreweave.evaluate import evaluate
+
+Run = Callable[..., Any]
+
+
+def test_inspect_says_what_is_there(run: Run, films: Path) -> None:
+    told = run("inspect", films, "--json").json()
+    assert told == lw.inspect(films)
+    text = run("inspect", films).out
+    assert "60" in text
+    assert "840" in text
+
+
+def test_fit_keeps_the_test_part_out_and_says_so(run: Run, films: Path, fitted: Path) -> None:
+    model = lw.load(fitted)
+    split = lw.split(lw.read(films), seed=1)
+    assert model.data_fingerprint == split.refit.fingerprint
+    assert model.origin["split"] == split.describe()
+    assert model.origin["part"] == "refit"
+    assert model.config.l2 == 5
+    assert not fitted.with_name("ease.checkpoints").exists()
+
+
+def test_fit_prints_one_object_with_the_settings_used(run: Run, films: Path, tmp_path: Path) -> None:
+    told = run("fit", films, "--model", "ease", "--set", "ease.l2=7.5", "--min-value", "3", "--out", tmp_path / "m", "--json").json()
+    assert told["settings"]["l2"] == 7.5
+    assert told["learnt_from"]["interactions"] < 60 * 12
+    assert told["origin"]["filters"] == {"min_value": 3.0, "k_core": None}
+    assert told["data_fingerprint"] == lw.load(tmp_path / "m").data_fingerprint
+
+
+def test_all_data_is_all_data(run: Run, films: Path, tmp_path: Path) -> None:
+    told = run("fit", films, "--model", "popular", "--all-data", "--out", tmp_path / "m", "--json").json()
+    assert told["learnt_from"]["interactions"] == 840
+    assert lw.load(tmp_path / "m").data_fingerprint == lw.read(films).fingerprint
+
+
+def test_evaluate_judges_on_the_test_part_of_the_models_own_split(run: Run, films: Path, fitted: Path) -> None:
+    told = run("evaluate", fitted, films, "-k", "5,10", "--json").json()
+    report = evaluate(lw.load(fitted), lw.split(lw.read(films), seed=1).test, ks=(5, 10))
+    assert told["metrics"] == pytest.approx(report.metrics)
+    assert "recall@5" in told["metrics"]
+    assert "recall@20" not in told["metrics"]
+    assert f"{report.metrics['ndcg@10']:.4f}" in run("evaluate", fitted, films, "-k", "10").out
+
+
+def test_evaluate_repeats_the_filters_the_model_was_fitted_with(run: Run, films: Path, tmp_path: Path) -> None:
+    assert run("fit", films, "--model", "popular", "--min-value", "3", "--split", "ratio", "--seed", "4", "--out", tmp_path / "m").code == 0
+    told = run("evaluate", tmp_path / "m", films, "--json").json()
+    assert told["split"]["how"] == "ratio"
+    assert told["split"]["seed"] == 4
+
+
+def test_tune_walks_the_grid_on_validation_and_writes_what_fit_reads(run: Run, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tuned.toml"
+    told = run("tune", films, "--model", "ease", "--metric", "ndcg@10", "--out", out, "--json").json()
+    assert told["value"] == max(trial["value"] for trial in told["trials"])
+    assert len(told["trials"]) == len(lw.models.model_class("ease").grid["l2"])
+    fitted = run("fit", films, "--model", "ease", "--config", out, "--out", tmp_path / "m", "--json").json()
+    assert fitted["settings"]["l2"] == told["settings"]["l2"]
+
+
+def test_set_comes_before_the_file(run: Run, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[fit]\nmodel = 'ease'\nmin-value = 3\n[ease]\nl2 = 11\n", encoding="utf-8")
+    arguments = ("fit", films, "--config", tmp_path / "mine.toml", "--out", tmp_path / "m", "--json")
+    assert run(*arguments).json()["settings"]["l2"] == 11
+    told = run(*arguments, "--set", "l2=12").json()
+    assert told["settings"]["l2"] == 12
+    assert told["origin"]["filters"]["min_value"] == 3.0
+
+
+@pytest.fixture(scope="module")
+def compared(run: Run, films: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    out = tmp_path_factory.mktemp("runs") / "films"
+    arguments = (
+        "--models",
+        "popular,cikg-linear",
+        "--seeds",
+        "2",
+        "--no-tune",
+        "--noise",
+        "0.3",
+        "-k",
+        "5,10",
+        "--knowledge",
+        "statistical",
+    )
+    return run("compare", films, *arguments, "--out", out, "--json"), out
+
+
+def test_compare_prints_one_object_of_the_promised_shape(compared: tuple[Any, Path]) -> None:
+    told = compared[0].json()
+    assert {"results", "tests", "protocol"} <= set(told)
+    rows = [(row["model"], row["knowledge"], row["seed"]) for row in told["results"]]
+    assert rows.count(("popular", "none", 1)) == 1
+    assert {knowledge for model, knowledge, _ in rows if model == "popular"} == {"none"}
+    assert {knowledge for model, knowledge, _ in rows if model == "cikg-linear"} == {"real", "none", "shuffled", "noised-30"}
+    for row in told["results"]:
+        assert {"recall@5", "ndcg@5", "recall@10", "ndcg@10"} <= set(row["metrics"])
+        assert {"fit", "evaluate"} <= set(row["seconds"])
+    for test in told["tests"]:
+        assert {"better", "worse", "metric", "difference", "ci", "p"} <= set(test)
+
+
+def test_what_compare_saved_can_be_asked_and_judged(run: Run, compared: tuple[Any, Path], films: Path) -> None:
+    told, out = compared[0].json(), compared[1]
+    assert (out / "report.html").is_file()
+    assert json.loads((out / "results.json").read_text(encoding="utf-8"))["results"] == told["results"]
+    items = run("recommend", out / "cikg-linear", "--user", "3", "-k", "3", "--json").json()["items"]
+    assert len(items) == 3
+    judged = run("evaluate", out / "cikg-linear", films, "-k", "5,10", "--json").json()
+    row = next(row for row in told["results"] if (row["model"], row["knowledge"], row["seed"]) == ("cikg-linear", "real", 1))
+    assert judged["metrics"]["ndcg@10"] == pytest.approx(row["metrics"]["ndcg@10"], abs=1e-6)
+
+
+def test_compare_prints_a_table_and_where_the_report_is(run: Run, films: Path, tmp_path: Path) -> None:
+    options = ("--models", "popular,ease", "--seeds", "1,", "--no-tune", "--knowledge", "none", "-k", "10")
+    ran = run("compare", films, *options, "--out", tmp_path / "r")
+    assert ran.code == 0, ran.err
+    assert "ndcg@10" in ran.out
+    assert "popular" in ran.out
+    assert str(tmp_path / "r" / "report.html") in ran.out.replace("\n", "")
