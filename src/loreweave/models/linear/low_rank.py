@@ -13,6 +13,8 @@ so that a step over b rows costs (their entries + n·r)·r multiply-adds in plac
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -74,10 +76,7 @@ def low_rank_factors(
                 mode="sum",
                 per_sample_weights=torch.from_numpy(batch.data),
             )
-            squared = (coded * coded).sum(dim=1)
-            predicted = ((coded @ (unit.T @ unit)) * coded).sum(dim=1) - 2 * squared + weight  # ‖p‖²
-            cosine = (squared - weight) / (predicted * weight).clamp_min(1e-12).sqrt()
-            loss = ((1 - cosine) * weight).sum() / weight.sum()
+            loss = _distance(coded, unit, weight)
             if not torch.isfinite(loss):
                 raise LoreweaveError(f"the loss of the low-rank form became {loss.item()} in epoch {epoch + 1}; lower its learning rate")
             optimizer.zero_grad()
@@ -99,6 +98,20 @@ def low_rank_scores(rows: sparse.csr_array, factors: Factors, n_items: int) -> F
     row, column = row[own], rows.indices[own]
     scores[row, column] -= rows.data[own] * np.einsum("nr,nr->n", factors[:n_items], factors[:n_items])[column]
     return scores
+
+
+def _distance(coded: Any, unit: Any, weight: Any) -> Any:
+    """Mean of 1 − cos(x·AAᵀ − x, x) over rows x weighted by ‖x‖².
+
+    Args:
+        coded: x·A, tensor [b, r].
+        unit: A, tensor [n_columns, r], rows of unit length.
+        weight: ‖x‖², tensor [b].
+    """
+    squared = (coded * coded).sum(dim=1)
+    predicted = ((coded @ (unit.T @ unit)) * coded).sum(dim=1) - 2 * squared + weight  # ‖p‖²
+    cosine = (squared - weight) / (predicted * weight).clamp_min(1e-12).sqrt()
+    return ((1 - cosine) * weight).sum() / weight.sum()
 
 
 def _squared_lengths(rows: sparse.csr_array) -> Factors:
