@@ -1,1 +1,10 @@
+"""Metrics, protocols, comparisons and reports: whether a recommender is good, and whether knowledge made it so."""
 
+from __future__ import annotations
+
+from loreweave.evaluate.comparison import compare
+from loreweave.evaluate.deletion import deletion_test
+from loreweave.evaluate.evaluation import Report, evaluate
+from loreweave.evaluate.tuning import Tuned, tune
+
+__all__ = ["Report", "Tuned", "compare", "deletion_test", "evaluate", "tune"]

@@ -1,0 +1,223 @@
+"""`compare`: models with real, no and shuffled knowledge over seeds, so that what knowledge is worth can be told from what it costs.
+
+Settings are chosen on validation, for `real` and for `none` apart; `shuffled` and `noised` keep those of `real`. Then one fit on train +
+validation, and one look at test. Every finished part is on disk: a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loreweave.data.dataset import Dataset
+from loreweave.errors import ConfigError, SavedError
+from loreweave.evaluate import fingerprints, summary
+from loreweave.evaluate.cells import Cell, Found, run
+from loreweave.evaluate.html import write_report
+from loreweave.evaluate.metrics import parse_metric
+from loreweave.evaluate.plan import Plan
+from loreweave.evaluate.protocol import Round, protocol
+from loreweave.evaluate.summary import Claim
+from loreweave.evaluate.tuning import Tuned, tune
+from loreweave.files import read_manifest, write_json
+from loreweave.knowledge.records import Knowledge
+from loreweave.knowledge.source import KnowledgeSource
+from loreweave.progress import track
+
+FIRST_PERMUTATION = 1000
+"""Seed of the first further shuffle; the arms' own are the seeds of the run."""
+
+
+def compare(
+    dataset: Dataset,
+    models: Sequence[str] | Mapping[str, str],
+    out: Path | str,
+    *,
+    knowledge: Knowledge | KnowledgeSource | None,
+    how: str | None = None,
+    seeds: Sequence[int] = (1, 2, 3),
+    noise: Sequence[float] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    tune: bool = True,
+    ks: Sequence[int] = (20, 50, 100),
+    metric: str = "ndcg@20",
+    undated: bool = False,
+    permutations: int = 0,
+    claims: Sequence[tuple[str, str, str]] = (),
+    filters: Mapping[str, Any] | None = None,
+    **split_options: Any,
+) -> dict[str, Any]:
+    """Run a comparison, or go on with one, and write `results.json`, `report.html` and a folder for each model into `out`.
+
+    The folder `out/<model>` holds the arm `real` (`none` for a knowledge-blind model) of the first seed, fitted on train + validation.
+
+    Args:
+        dataset: filtered as it is to be.
+        models: registered names; or a name of one's own → registered name, so that one model can run under several settings.
+        out: a new folder, or that of an earlier comparison: what is finished there under the same data, settings and version is taken over.
+        knowledge: records, or a source, which is asked on train while choosing and on train + validation at the refit.
+        how, split_options: as for `loreweave.data.split`.
+        seeds: of the split, of the models, and of the shuffled and noised arms.
+        noise: rates of further arms, `noised-30` for 0.3.
+        settings: by name, settings that are fixed and not walked.
+        tune: walk the models' grids; False keeps to `settings` and the defaults.
+        ks: cuts.
+        metric: that settings are chosen by, and of the tests named before the run.
+        undated: accept records whose date is unknown (`Knowledge.check`).
+        permutations: further shuffles at the first seed, for the upper bound of shuffled − none.
+        claims: further tests of the family: (better, worse, metric) such as `("cikg-linear real", "ease none", "recall@20")`.
+        filters: how `dataset` was filtered, kept with the models.
+
+    Returns:
+        `results`: rows `model`, `knowledge`, `seed`, `metrics`, `seconds`, …; `tests`: rows `better`, `worse`, `metric`, `difference`,
+        `ci`, `p`, `p_holm`, …; `groups`, `popularity`, `permutations`, `deletion`, `examples`; `protocol`.
+
+    Raises:
+        ConfigError: an unknown model, setting, metric or claim, before anything is fitted.
+        MissingExtra: a model needs an extra that is not installed, before anything is fitted.
+        DataError: the knowledge may have seen the test part, and `undated` is not set.
+        SavedError: `out` is something else, or cannot be written.
+    """
+    names = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
+    plan = Plan(names, dict(settings or {}), tuple(seeds), _noised(noise), metric, tune, permutations, dict(filters or {}), Path(out))
+    family = plan.check(claims, ks)
+    _claim_folder(plan, dataset)
+    rounds, warnings = _rounds(dataset, knowledge, plan.seeds, how, split_options, undated)
+    if not any(len(each.refitting) for each in rounds):
+        warnings.append("there is no knowledge here: every model ran without")
+        plan.knows = dict.fromkeys(names, False)
+        family = [claim for claim in family if {claim.better[1], claim.worse[1]} == {"none"}]
+    found, tuned = _run(plan, rounds, sorted({*ks, *(parse_metric(name)[1] for name in (metric, *(claim.metric for claim in family)))}))
+    result = _result(plan, dataset, knowledge, rounds, family, found, tuned, warnings)
+    write_json(plan.out / "results.json", result)
+    write_report(result, plan.out / "report.html")
+    write_json(plan.out / "manifest.json", plan.manifest(dataset, finished=True))
+    return result
+
+
+def _noised(rates: Sequence[float]) -> dict[str, float]:
+    arms = {f"noised-{round(rate * 100)}": rate for rate in rates}
+    if len(arms) < len(rates):
+        raise ConfigError(f"noise rates must differ by a whole percent, got {list(rates)}")
+    return arms
+
+
+def _claim_folder(plan: Plan, dataset: Dataset) -> None:
+    out = plan.out
+    if out.exists() and not out.is_dir():
+        raise SavedError(f"{out}: is a file; choose another place for the comparison")
+    if out.is_dir() and any(out.iterdir()) and read_manifest(out).get("kind") != "comparison":
+        raise SavedError(f"{out}: holds something else than a comparison; choose another place or remove it")
+    write_json(out / "manifest.json", plan.manifest(dataset, finished=False))
+
+
+def _rounds(
+    dataset: Dataset,
+    knowledge: Knowledge | KnowledgeSource | None,
+    seeds: Sequence[int],
+    how: str | None,
+    split_options: Mapping[str, Any],
+    undated: bool,
+) -> tuple[list[Round], list[str]]:
+    from loreweave.data import split as cut
+
+    rounds: list[Round] = []
+    warnings: list[str] = []
+    asked: dict[str, Knowledge] = {}
+
+    def known(source: KnowledgeSource, part: Dataset) -> Knowledge:
+        if part.fingerprint not in asked:
+            asked[part.fingerprint] = source.infer(part)
+        return asked[part.fingerprint]
+
+    for seed in track(seeds, "splitting and asking"):
+        made = cut(dataset, how, seed=seed, **split_options)
+        if knowledge is None:
+            choosing = refitting = Knowledge.none()
+        elif isinstance(knowledge, Knowledge):
+            choosing = refitting = knowledge
+            warnings += knowledge.check(made, undated=undated) if len(knowledge) else []
+        else:
+            choosing, refitting = known(knowledge, made.train), known(knowledge, made.refit)
+        hashed = fingerprints.of_value([fingerprints.of_dataset(made.refit), fingerprints.of_interactions(made.test)])
+        rounds.append(Round(seed, made, choosing, refitting, hashed))
+    return rounds, list(dict.fromkeys(warnings))
+
+
+def _run(plan: Plan, rounds: Sequence[Round], ks: Sequence[int]) -> tuple[list[Found], dict[tuple[str, int, str], Tuned]]:
+    """All cells: what they found, and what was chosen for each name, seed and arm (`real`, `none`)."""
+    found: list[Found] = []
+    tuned: dict[tuple[str, int, str], Tuned] = {}
+    jobs = [(name, each, arm, number) for name in plan.names for each in rounds for arm, number in _arms(plan, name, each is rounds[0])]
+    for name, each, arm, number in track(jobs, "comparing"):
+        chosen_for = "none" if arm == "none" else "real"
+        place = (name, each.seed, chosen_for)
+        if place not in tuned:
+            tuned[place] = _choose(plan, name, each, chosen_for, tuned.get((name, plan.seeds[0], chosen_for)))
+        first = each is rounds[0] and number is None and arm == ("real" if plan.knows[name] else "none")
+        origin = {"filters": plan.filters, "split": each.split.describe(), "part": "refit", "data": each.split.train.name}
+        settings, refitted_on = tuned[place].settings, _knowledge_of(plan, arm, each, number)
+        cell = Cell(name, plan.names[name], arm, each.seed, number, settings, each.split, refitted_on, ks, first, origin)
+        found.append(run(cell, cell.key(each.data), plan.out))
+    return found, tuned
+
+
+def _arms(plan: Plan, name: str, first: bool) -> Iterator[tuple[str, int | None]]:
+    for arm in plan.arms(name):
+        yield arm, None
+    if first and plan.knows[name]:
+        for number in range(plan.permutations):
+            yield "shuffled", number
+
+
+def _choose(plan: Plan, name: str, each: Round, arm: str, first: Tuned | None) -> Tuned:
+    """Settings for one seed. Where the first seed showed that a fit chooses for itself, its grid's winner is kept."""
+    fixed = plan.fixed(name, each.seed)
+    grid: dict[str, list[Any]] | None = None if plan.tune else {}
+    if first is not None and first.chosen:
+        fixed, grid = {**fixed, **first.point}, {}
+    knowledge = each.choosing if arm == "real" else Knowledge.none()
+    folder = plan.out / "tuning"
+    return tune(plan.names[name], each.split, knowledge, settings=fixed, metric=plan.metric, grid=grid, folder=folder)
+
+
+def _knowledge_of(plan: Plan, arm: str, each: Round, permutation: int | None) -> Knowledge:
+    if arm == "none":
+        return Knowledge.none()
+    if arm == "shuffled":
+        return each.refitting.shuffled(each.seed if permutation is None else FIRST_PERMUTATION + permutation)
+    if arm in plan.noise:
+        return each.refitting.noised(plan.noise[arm], each.seed)
+    return each.refitting
+
+
+def _result(
+    plan: Plan,
+    dataset: Dataset,
+    knowledge: Knowledge | KnowledgeSource | None,
+    rounds: Sequence[Round],
+    family: Sequence[Claim],
+    found: Sequence[Found],
+    tuned: Mapping[tuple[str, int, str], Tuned],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    values = summary.PerUser(found)
+    shown = ("model", "knowledge", "seed", "metrics", "seconds", "settings", "system", "counts")
+    recall = f"recall@{parse_metric(plan.metric)[1]}"
+    kept = [one for one in found if one.cell.keep]
+    told = [f"{one.cell.name} {one.cell.arm}, seed {one.cell.seed}: {text}" for one in found for text in one.row["warnings"]]
+    return {
+        "results": [{key: one.row[key] for key in shown} for one in found if one.cell.permutation is None],
+        "tests": summary.paired_tests(values, family) if family else [],
+        "groups": summary.group_gains(values, [name for name in plan.names if plan.knows[name]], plan.metric),
+        "popularity": summary.popularity_rows(found, recall),
+        "permutations": summary.permutation_rows(found, plan.metric),
+        "deletion": [{"model": one.cell.name, **one.row["deletion"]} for one in kept if one.row["deletion"]],
+        "examples": [{"model": one.cell.name, "people": one.row["examples"]} for one in kept],
+        "tuning": [
+            {"model": name, "seed": seed, "knowledge": arm, "settings": each.settings, "value": each.value, "trials": len(each.trials)}
+            for (name, seed, arm), each in tuned.items()
+        ],
+        "protocol": protocol(plan, dataset, knowledge, rounds, family, found, [*warnings, *dict.fromkeys(told)]),
+    }

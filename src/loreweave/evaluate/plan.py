@@ -1,0 +1,95 @@
+"""The plan of a comparison: which models, arms and seeds, which tests are named before the run, and that all of it can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import loreweave
+from loreweave.data.dataset import Dataset
+from loreweave.errors import ConfigError
+from loreweave.evaluate.metrics import parse_metric
+from loreweave.evaluate.summary import Claim
+from loreweave.files import FORMAT_VERSION
+from loreweave.models import create
+
+
+@dataclass
+class Plan:
+    """What was asked for.
+
+    Attributes:
+        names: name of a row → registered model.
+        settings: by name, what is fixed.
+        noise: arm → rate.
+        knows: by name, whether the model uses knowledge; set by `check`.
+    """
+
+    names: dict[str, str]
+    settings: dict[str, Mapping[str, Any]]
+    seeds: tuple[int, ...]
+    noise: dict[str, float]
+    metric: str
+    tune: bool
+    permutations: int
+    filters: dict[str, Any]
+    out: Path
+    knows: dict[str, bool] = field(default_factory=dict)
+
+    def check(self, claims: Sequence[tuple[str, str, str]], ks: Sequence[int]) -> list[Claim]:
+        """See that everything can be made before hours are spent, and name the family of tests.
+
+        Raises:
+            ConfigError: what was asked for cannot be.
+            MissingExtra: a model needs an extra that is not installed.
+        """
+        if not self.names or not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError("a comparison needs at least one model, and at least one seed, each once")
+        if any(not 0 < rate <= 1 for rate in self.noise.values()):
+            raise ConfigError(f"noise rates lie above 0 and at most at 1, got {list(self.noise.values())}")
+        if not ks or min(ks) < 1 or self.permutations < 0 or self.permutations == 1:
+            raise ConfigError("ks are whole numbers from 1; permutations 0, or at least 2 (one draw is no evidence)")
+        if stray := set(self.settings) - set(self.names):
+            raise ConfigError(f"settings for {min(stray)!r}, which is not compared; there are: {', '.join(self.names)}")
+        for name in self.names:
+            if name in ("cells", "tuning", "checkpoints") or name.strip(". ") != name or "/" in name or "\\" in name:
+                raise ConfigError(f"{name!r} cannot be the name of a folder beside cells, tuning and checkpoints; choose another")
+        self.knows = {name: create(model, self.fixed(name, self.seeds[0])).uses_knowledge for name, model in self.names.items()}
+        knowing = [name for name in self.names if self.knows[name]]
+        family = [Claim((name, "real"), (name, other), self.metric) for name in knowing for other in ("none", "shuffled")]
+        for better, worse, metric in claims:
+            family.append(Claim(self._side(better), self._side(worse), metric))
+        for name in (self.metric, *(claim.metric for claim in family)):
+            parse_metric(name)
+        return family
+
+    def _side(self, text: str) -> tuple[str, str]:
+        name, _, arm = text.rpartition(" ")
+        if name not in self.names or arm not in self.arms(name):
+            arms = ", ".join(f"{each} {arm}" for each in self.names for arm in self.arms(each))
+            raise ConfigError(f"claim about {text!r}: not part of this comparison; there are: {arms}")
+        return name, arm
+
+    def arms(self, name: str) -> list[str]:
+        """The arms of a row's model, `real` first: the others keep its settings."""
+        return ["real", "none", "shuffled", *self.noise] if self.knows[name] else ["none"]
+
+    def fixed(self, name: str, seed: int) -> dict[str, Any]:
+        """The caller's settings, and the run's seed where the model has one."""
+        given = dict(self.settings.get(name, {}))
+        fields = type(create(self.names[name], given).config).model_fields
+        return {"seed": seed, **given} if "seed" in fields else given
+
+    def manifest(self, dataset: Dataset, *, finished: bool) -> dict[str, Any]:
+        """Of the comparison's folder."""
+        return {
+            "format": FORMAT_VERSION,
+            "loreweave": loreweave.__version__,
+            "kind": "comparison",
+            "models": self.names,
+            "seeds": list(self.seeds),
+            "data_fingerprint": dataset.fingerprint,
+            "finished": finished,
+        }

@@ -1,0 +1,104 @@
+"""What must stand beside every figure: split, filters, seeds, k, ties, choosing, data fingerprint, versions, warnings."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import loreweave
+from loreweave.data.dataset import Dataset
+from loreweave.data.split import Split
+from loreweave.evaluate import fingerprints
+from loreweave.evaluate.cells import Found
+from loreweave.evaluate.evaluation import PROTOCOL
+from loreweave.evaluate.metrics import parse_metric
+from loreweave.evaluate.plan import Plan
+from loreweave.evaluate.statistics import CONFIDENCE, RESAMPLES
+from loreweave.evaluate.summary import Claim
+from loreweave.knowledge.records import Knowledge
+from loreweave.knowledge.source import KnowledgeSource
+
+PACKAGES = ("numpy", "scipy", "polars", "torch")
+CHOOSING = (
+    "settings by {metric} on validation, for real and none apart; shuffled and noised keep those of real. A model whose fit chooses "
+    "settings itself (epochs) walks its grid at the first seed, and at the others chooses those alone; any other walks its grid at every "
+    "seed. Then one fit on train + validation, and test is looked at once a seed"
+)
+FIXED = (
+    "settings as given; what a fit chooses itself (epochs) by {metric} on validation, for real and none apart. Then one fit on train + "
+    "validation, and test is looked at once a seed"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One seed: its split, what is known while choosing and at the refit, and the hash of what cells are fitted and judged on."""
+
+    seed: int
+    split: Split
+    choosing: Knowledge
+    refitting: Knowledge
+    data: str
+
+
+def protocol(
+    plan: Plan,
+    dataset: Dataset,
+    knowledge: Knowledge | KnowledgeSource | None,
+    rounds: Sequence[Round],
+    family: Sequence[Claim],
+    found: Sequence[Found],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """Everything a figure needs beside it."""
+    first, counts = rounds[0], found[0].row["counts"]
+    return {
+        "data": {"name": dataset.name, "users": dataset.n_users, "items": dataset.n_items, "interactions": len(dataset.interactions)},
+        "data_fingerprint": dataset.fingerprint,
+        "split": first.split.describe(),
+        "splits": [
+            {"seed": each.seed, "fingerprint": each.split.fingerprint, "test_fingerprint": each.split.test_fingerprint} for each in rounds
+        ],
+        "filters": list(dataset.notes),
+        "seeds": list(plan.seeds),
+        "k": sorted({parse_metric(name)[1] for name in found[0].row["metrics"]}),
+        **PROTOCOL,
+        "choosing": (CHOOSING if plan.tune else FIXED).format(metric=plan.metric),
+        "counts": counts,
+        "knowledge": {
+            "sources": _sources(first.refitting),
+            "asked": knowledge is not None and not isinstance(knowledge, Knowledge),
+            "records": len(first.refitting),
+            "interests": first.refitting.interests.height,
+            "fingerprint": fingerprints.of_knowledge(first.refitting),
+            "notes": list(first.refitting.notes),
+        },
+        "tests": {
+            "family": [str(claim) for claim in family],
+            "method": f"paired bootstrap over users ({RESAMPLES:,} resamples), each user's value averaged over seeds; "
+            f"{CONFIDENCE:.0%} percentile interval, two-sided p, Holm's correction over the family; all else is descriptive",
+        },
+        "versions": {"loreweave": loreweave.__version__, "python": platform.python_version(), **_versions()},
+        "machine": {"cpus": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS", "all")},
+        "warnings": list(warnings),
+    }
+
+
+def _sources(knowledge: Knowledge) -> list[str]:
+    """Who said it: `gpt-3.5-turbo-0125`, or the source where no model is named."""
+    said = knowledge.records.select("source", "model").unique().sort("source", "model")
+    return [f"{source} ({model})" if model else source for source, model in said.iter_rows()]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
