@@ -127,10 +127,14 @@ class LightGCNNetwork(nn.Module):
         return losses.softmax(queries, F.normalize(keys, dim=1), item, self.config.temperature, log_q=log_q)
 
     def _sampled(self, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Distinct items of the batch and of further draws by frequency; where the batch's items are among them; the logQ correction."""
-        draws = torch.randint(len(self.item), (self.config.sampled_items,), generator=self.generator)
-        sample, place = torch.unique(torch.cat([item, self.item[draws]]), return_inverse=True)
-        return sample, place[: len(item)], inclusion_log_probability(self.item_counts, len(place))[sample]
+        """Distinct items of the batch and of further draws; where the batch's items are among them; the logQ correction.
+
+        An item is drawn as often as it was met, plus one, so that those nobody met are drawn as well.
+        """
+        place = torch.randint(len(self.item) + self.graph.n_items, (self.config.sampled_items,), generator=self.generator)
+        drawn = torch.where(place < self.graph.n_items, place, self.item[place - self.graph.n_items])
+        sample, inverse = torch.unique(torch.cat([item, drawn]), return_inverse=True)
+        return sample, inverse[: len(item)], inclusion_log_probability(self.item_counts, len(inverse))[sample]
 
 
 class LightGCN(GraphRecommender):
