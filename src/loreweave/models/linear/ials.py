@@ -55,8 +55,8 @@ class IALS(Recommender):
     config_class = IALSConfig
     stochastic = True
     grid: ClassVar[dict[str, list[Any]]] = {
-        "dim": [64, 128],
-        "unobserved_weight": [0.01, 0.03, 0.1, 0.3],
+        "dim": [64, 128, 256],
+        "unobserved_weight": [0.01, 0.03, 0.1],
         "l2": [0.003, 0.01, 0.03],
     }
 

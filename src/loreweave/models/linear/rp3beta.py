@@ -43,8 +43,8 @@ class RP3beta(Recommender):
     name = "rp3beta"
     config_class = RP3betaConfig
     grid: ClassVar[dict[str, list[Any]]] = {
-        "alpha": [0.6, 0.8, 1.0, 1.2],
-        "beta": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        "alpha": [0.4, 0.6, 0.8, 1.0, 1.2],
+        "beta": [0.0, 0.1, 0.2, 0.3, 0.4, 0.6],
     }
 
     def _fit(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
