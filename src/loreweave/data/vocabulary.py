@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from loreweave.errors import DataError, UnknownId
 
 Codes = NDArray[np.int32]
+SPREAD = 16
+"""Whole-number ids that span up to this many times their count are coded through a table, wider ones through a join."""
 
 
 class Vocabulary:
@@ -47,8 +49,24 @@ class Vocabulary:
         Raises:
             DataError: a value is missing.
         """
-        vocabulary = cls(values.unique(maintain_order=True))
-        return vocabulary, vocabulary.encode(values)
+        if values.null_count():
+            raise DataError(f"an id is missing at position {values.is_null().arg_max()}")
+        if values.dtype.is_integer():
+            keys = values.cast(pl.Int64)
+            first = keys.arg_unique().sort()
+            vocabulary = cls(values.gather(first))
+            low, high = (keys.min(), keys.max()) if len(keys) else (0, 0)
+            if not isinstance(low, int) or not isinstance(high, int) or high - low > SPREAD * len(keys):
+                return vocabulary, vocabulary.encode(values)
+            positions = keys.to_numpy() - low
+        else:  # a dictionary of the texts is several times cheaper than a join on them
+            keys = values.cast(pl.String).cast(pl.Categorical).to_physical()
+            first = keys.arg_unique().sort()
+            vocabulary = cls(values.gather(first))
+            positions = keys.to_numpy()
+        table = np.empty(int(positions.max(initial=0)) + 1, dtype=np.int32)
+        table[positions[first.to_numpy()]] = np.arange(len(first), dtype=np.int32)
+        return vocabulary, table[positions]
 
     def __len__(self) -> int:
         return len(self.ids)
