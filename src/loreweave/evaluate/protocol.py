@@ -65,6 +65,7 @@ def protocol(
         ],
         "filters": list(dataset.notes),
         "seeds": list(plan.seeds),
+        "metric": plan.metric,
         "k": sorted({parse_metric(name)[1] for name in found[0].row["metrics"]}),
         **PROTOCOL,
         "choosing": (CHOOSING if plan.tune else FIXED).format(metric=plan.metric),
