@@ -130,6 +130,16 @@ def read_numbers(path: Path, names: Sequence[str]) -> pl.DataFrame:
     return numbers(path, tokens.select("row", **fields), names)
 
 
+def raw_ids(path: Path, used: pl.Series) -> pl.Series:
+    """Raw ids of numbers by the list at `path`, or the numbers as text where there is no such file; null where the list lacks one.
+
+    Raises:
+        DataError: a line that is no raw id and number, an id or a number twice.
+    """
+    listed = _numbering(path, used, {}).frame
+    return used.rename("number").to_frame().join(listed, on="number", how="left", maintain_order="left")["id"]
+
+
 def _numbering(path: Path, used: pl.Series, files: dict[str, int]) -> Numbering:
     """The list at `path`, sorted by number; where there is none, the numbers in use stand for themselves."""
     if not path.is_file():

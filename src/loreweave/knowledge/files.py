@@ -76,12 +76,11 @@ def read_records(path: Path | str) -> Knowledge:
         raise DataError.at(f"unknown; a record has {', '.join(SCHEMA)}", path=path, field=unknown[0])
     columns = []
     for name, dtype in SCHEMA.items():
-        column = frame[name] if name in frame.columns else pl.Series(name, [None], dtype=dtype).new_from_index(0, frame.height)
+        column = frame[name] if name in frame.columns else pl.Series(name, [None]).new_from_index(0, frame.height)
         try:
             columns.append(column.cast(dtype))
         except pl.exceptions.PolarsError:
-            bad = column.is_not_null() & column.cast(dtype, strict=False).is_null() if not dtype.is_nested() else column.is_not_null()
-            raise DataError.at(f"{column.dtype} is not {dtype}", path=path, row=int(bad.arg_max() or 0) + 1, field=name) from None
+            raise DataError.at(f"{column.dtype} is not {dtype}", path=path, row=_first_bad(column, dtype), field=name) from None
     records = pl.DataFrame(columns).with_columns(
         pl.col("weight").fill_null(1.0),
         pl.col("source").fill_null("unknown"),
@@ -94,6 +93,15 @@ def read_records(path: Path | str) -> Knowledge:
     knowledge = Knowledge.from_frame(records)
     overridden = records.height - len(knowledge)
     return replace(knowledge, notes=(f"{path.name}: {overridden} records were overridden by what a person said",) if overridden else ())
+
+
+def _first_bad(column: pl.Series, dtype: pl.DataType) -> int:
+    """The row, from 1, of the first value that is not of a type."""
+    try:
+        bad = column.cast(dtype, strict=False).is_null() & column.is_not_null()
+    except pl.exceptions.PolarsError:  # no value of this kind can be cast
+        bad = column.is_not_null()
+    return int(bad.arg_max() or 0) + 1
 
 
 def _frame(path: Path) -> pl.DataFrame:

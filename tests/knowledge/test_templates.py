@@ -1,0 +1,64 @@
+"""Template texts, word by word."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from loreweave.data.dataset import Dataset, Interactions, Triples
+from loreweave.data.vocabulary import Vocabulary
+from loreweave.knowledge.templates import item_texts, user_texts
+
+TEXTS = pl.DataFrame({"title": ["Dune", "Emma", "Solaris", None], "text": ["Sand and spice", "A match is made!", None, " "]})
+GENRES = pl.DataFrame({"genre": ["sf|epic", "comedy", "sf", None]})
+
+
+def library(time: list[int] | None) -> Dataset:
+    log = Interactions(
+        np.array([0, 0, 0, 1, 1, 2], np.int32),
+        np.array([0, 1, 2, 1, 1, 3], np.int32),
+        value=np.array([1, 1, 1, 1, 1, 0], np.float32),
+        time=None if time is None else np.array(time, np.int64),
+    )
+    triples = Triples(
+        np.array([0], np.int32),
+        np.array([0], np.int32),
+        np.array([4], np.int32),
+        Vocabulary(["i0", "i1", "i2", "i3", "http://dbpedia.org/resource/Frank_Herbert"]),
+        Vocabulary(["http://dbpedia.org/ontology/author"]),
+    )
+    return Dataset(
+        Vocabulary([6, 7, 8]),
+        Vocabulary(["i0", "i1", "i2", "i3"]),
+        log,
+        item_texts=TEXTS,
+        item_features=GENRES,
+        user_features=pl.DataFrame({"age": [24, None, 30], "home_town": ["Ulm", None, None]}),
+        triples=triples,
+    )
+
+
+def test_item_texts() -> None:
+    knowledge = item_texts(library(None))
+    assert knowledge.records.select("item", "text").rows() == [
+        ("i0", "Dune. Sand and spice. genre: sf, epic. author: Frank Herbert."),
+        ("i1", "Emma. A match is made! genre: comedy."),
+        ("i2", "Solaris. genre: sf."),
+        ("i3", "i3."),
+    ]
+    assert set(knowledge.records["kind"]) == {"item_text"}
+
+
+def test_user_texts_by_time() -> None:
+    dataset = library([3, 1, 2, 5, 4, 9])
+    knowledge = user_texts(dataset)
+    # sf: two of three items, one in four of the five interactions elsewhere; a negative (value 0) is no history
+    assert knowledge.records.select("user", "text").rows() == [
+        ("6", "3 items. Most recent: Dune; Solaris; Emma. Often: genre: sf. age: 24; home town: Ulm."),
+        ("7", "1 items. Most recent: Emma."),
+    ]
+    assert knowledge.records["as_of"].unique().to_list() == [dataset.fingerprint]
+
+
+def test_user_texts_without_a_clock_name_the_best_known() -> None:
+    assert user_texts(library(None)).records["text"][0].startswith("3 items. Best known: Emma; ")
