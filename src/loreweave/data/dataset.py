@@ -25,7 +25,7 @@ class Interactions:
     Attributes:
         user: int32 [n], codes of users.
         item: int32 [n], codes of items.
-        value: float32 [n] or None, a rating or a strength; 0 is a negative (seen and not wanted).
+        value: float32 [n] or None, a rating or a strength; 0 or less is a negative (seen and not wanted).
         time: int64 [n] or None, seconds since the epoch.
         order: int32 [n] or None, the position in a user's history where there is no clock.
         extra: further columns (context, impression, `part` for a split that came with the data), n rows, or None.
@@ -72,8 +72,8 @@ class Interactions:
         )
 
     def positives(self) -> Interactions:
-        """Without the negatives (value 0)."""
-        return self if self.value is None else self.take(self.value != 0)
+        """Without the negatives (value 0 or less)."""
+        return self if self.value is None else self.take(self.value > 0)
 
     def matrix(self, n_users: int, n_items: int) -> sparse.csr_array[np.float32]:
         """Positives as a binary float32 CSR matrix [n_users, n_items]; repeats count once, columns are sorted."""
