@@ -77,18 +77,25 @@ def fitted(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def informed(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CIKG-linear model of the films with two interests in a file of records."""
-    folder = tmp_path_factory.mktemp("informed")
+def tastes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file of records: everybody's true taste, undated."""
+    folder = tmp_path_factory.mktemp("tastes")
     labels = {0: "even things", 1: "odd things"}
     records = [
         {"kind": "interest", "user": str(user), "interest": f"taste-{user % 2}", "text": labels[user % 2], "source": "test"}
         for user in range(1, N_USERS + 1)
     ]
     (folder / "knowledge.jsonl").write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
-    ran = _run("fit", films, "--model", "cikg-linear", "--knowledge", folder, "--undated", "--out", folder / "model")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def informed(films: Path, tastes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CIKG-linear model of the films and tastes."""
+    folder = tmp_path_factory.mktemp("informed") / "model"
+    ran = _run("fit", films, "--model", "cikg-linear", "--knowledge", tastes, "--undated", "--out", folder)
     assert ran.code == 0, ran.err
-    return folder / "model"
+    return folder
 
 
 def _quoted(text: str) -> str:

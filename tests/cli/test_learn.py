@@ -82,7 +82,7 @@ def test_set_comes_before_the_file(run: Run, films: Path, tmp_path: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def compared(run: Run, films: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+def compared(run: Run, films: Path, tastes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     out = tmp_path_factory.mktemp("runs") / "films"
     arguments = (
         "--models",
@@ -95,7 +95,8 @@ def compared(run: Run, films: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "-k",
         "5,10",
         "--knowledge",
-        "statistical",
+        tastes,
+        "--undated",
     )
     return run("compare", films, *arguments, "--out", out, "--json"), out
 

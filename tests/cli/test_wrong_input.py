@@ -59,7 +59,7 @@ def test_an_empty_file(run: Run, tmp_path: Path) -> None:
 
 
 def test_filters_that_leave_nothing(run: Run, films: Path, tmp_path: Path) -> None:
-    refused(run("fit", films, "--model", "ease", "--min-value", "9", "--out", tmp_path / "o"), "--min-value")
+    refused(run("fit", films, "--model", "ease", "--min-value", "9", "--out", tmp_path / "o"), "value at least 9", "loosen")
     assert not (tmp_path / "o").exists()
 
 
@@ -102,7 +102,7 @@ def test_wrong_options_of_fit(run: Run, films: Path, tmp_path: Path, arguments: 
         (("--seeds", "0"), ("--seeds",)),
         (("--seeds", "1,1"), ("--seeds",)),
         (("--seeds", "three"), ("--seeds", "three")),
-        (("--noise", "2"), ("--noise",)),
+        (("--noise", "2"), ("noise", "2.0")),
         (("--noise", "much"), ("--noise", "much")),
         (("-k", "0"), ("-k",)),
         (("-k", "ten"), ("-k", "ten")),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from loreweave.cli import inputs, options
-from loreweave.cli.output import print_json, print_table
+from loreweave.cli.output import note, print_fields, print_json, print_table
 from loreweave.errors import ConfigError
-
-SHOWN_METRICS = ("recall", "ndcg")
-"""In the terminal; JSON and the report have all."""
 
 
 def compare(
@@ -25,17 +22,37 @@ def compare(
         ),
     ],
     models: Annotated[
-        str, typer.Option("--models", "-m", help="Which recommenders, with commas between them.")
+        str,
+        typer.Option("--models", "-m", help="Which recommenders, with commas between them; NAME=MODEL to run one under several settings."),
     ] = "popular,ease,cikg-linear",
     seeds: Annotated[
         str, typer.Option("--seeds", rich_help_panel=options.LEARNING, help="How many seeds (3: seeds 1, 2, 3), or a list with commas.")
     ] = "3",
     k: Annotated[
-        list[str] | None, typer.Option("-k", rich_help_panel=options.OUTPUT, help="Cut-offs, with commas or repeated: 20,50,100.")
+        list[str] | None,
+        typer.Option("-k", rich_help_panel=options.OUTPUT, help="Cut-offs, with commas or repeated.  [default: 20,50,100]"),
     ] = None,
     noise: Annotated[
         str | None,
         typer.Option("--noise", rich_help_panel=options.LEARNING, help="Further arms with this share of wrong records: 0.1,0.3."),
+    ] = None,
+    permutations: Annotated[
+        int,
+        typer.Option(
+            "--permutations", min=0, rich_help_panel=options.LEARNING, help="Further shuffles, to bound what wrong knowledge does."
+        ),
+    ] = 0,
+    metric: Annotated[
+        str, typer.Option("--metric", rich_help_panel=options.LEARNING, help="What settings are chosen by, and what the tests are about.")
+    ] = "ndcg@20",
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            metavar="TEST",
+            rich_help_panel=options.LEARNING,
+            help='A further test, named before the run: "cikg-linear real > ease none: recall@20"; repeat it.',
+        ),
     ] = None,
     tune: Annotated[
         bool,
@@ -50,7 +67,15 @@ def compare(
     undated: options.Undated = False,
     set: options.Set = None,
     config: options.ConfigFile = None,
-    resume: options.Resume = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            rich_help_panel=options.LEARNING,
+            help="Insist that --out holds a comparison to go on with. What is finished there under the same data and settings is "
+            "never done again.",
+        ),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Compare models with real, no and shuffled knowledge over several seeds, with paired tests and a report.
@@ -62,32 +87,37 @@ def compare(
         loreweave compare ratings.csv --models popular,ease,cikg-linear --seeds 3 --out runs/mine
 
         loreweave compare data/dbbook2014 --models cikg-linear --noise 0.1,0.3 --seeds 1,2 --out runs/noise --json
+
+        loreweave compare ratings.csv --models cikgrec,without=cikgrec --set without.uir_weight=0 --out runs/ablation
     """
     from loreweave.evaluate import compare as run
 
-    names = [name.strip() for name in models.split(",") if name.strip()]
-    check_models(names)
+    names = model_names(models)
     ks, chosen_seeds = options.cutoffs(k or ["20,50,100"]), options.seeds(seeds)
     rates = options.numbers(noise, float, "--noise") if noise else ()
-    if any(not 0 < rate <= 1 for rate in rates):
-        raise ConfigError(f"--noise: a rate lies above 0 and at most at 1, got {noise}")
+    claims = [read_claim(text) for text in claim or ()]
     settings, cut = inputs.settings(names, set or (), config)
+    if resume and not (out / "manifest.json").is_file():
+        raise ConfigError(f"--resume: {out} holds no comparison to go on with; leave --resume out to begin one")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge, dataset, data)
+    inputs.check_split(split)
     result = run(
         dataset,
         names,
         out,
-        knowledge=source,
+        knowledge=inputs.knowledge(knowledge, dataset, data),
         how=split,
         seeds=chosen_seeds,
         noise=rates,
         settings=settings,
         tune=tune,
         ks=ks,
+        metric=metric,
         undated=undated,
-        resume=resume,
+        permutations=permutations,
+        claims=claims,
+        filters=log.filters,
         **cut,
     )
     if json:
@@ -97,43 +127,85 @@ def compare(
     print(f"report: {out / 'report.html'}")
 
 
-def check_models(names: Sequence[str]) -> None:
-    """
+def model_names(text: str) -> dict[str, str]:
+    """`"ease,plain=cikgrec"` to `{"ease": "ease", "plain": "cikgrec"}`.
+
     Raises:
-        ConfigError: no model, one twice, or one that does not exist.
+        ConfigError: no model, a name twice, or a model that does not exist.
     """
     from loreweave.models import model_class
 
-    if not names or len(set(names)) < len(names):
-        raise ConfigError(f"--models: expected different models with commas between them, got {','.join(names)!r}")
-    for name in names:
-        model_class(name)
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    names = {name.strip(): (model if equals else name).strip() for name, equals, model in pairs}
+    if not names or len(names) < len(pairs):
+        raise ConfigError(f"--models: expected different models with commas between them, got {text!r}")
+    for model in names.values():
+        model_class(model)
+    return names
+
+
+def read_claim(text: str) -> tuple[str, str, str]:
+    """`"cikg-linear real > ease none: recall@20"` to its three parts.
+
+    Raises:
+        ConfigError: not of that form.
+    """
+    sides, colon, metric = text.rpartition(":")
+    better, above, worse = sides.partition(">")
+    if not colon or not above:
+        raise ConfigError(
+            f'--claim {text!r}: write it as "MODEL ARM > MODEL ARM: METRIC", for example "cikg-linear real > ease none: recall@20"'
+        )
+    return better.strip(), worse.strip(), metric.strip()
 
 
 def print_comparison(result: Mapping[str, Any]) -> None:
-    """Means over seeds, a row a model and arm; then the paired tests and what they hold under."""
-    from statistics import fmean, stdev
+    """Means over seeds, a row a model and arm; the paired tests; what they hold under."""
+    from loreweave.evaluate.summary import mean_and_spread
 
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in result["results"]:
-        groups.setdefault((row["model"], row["knowledge"]), []).append(row)
-    first = result["results"][0]["metrics"] if result["results"] else {}
-    metrics = [name for name in first if name.split("@")[0] in SHOWN_METRICS]
+    results, protocol = result["results"], result["protocol"]
+    least, most = min(protocol["k"]), max(protocol["k"])
+    metrics = list(dict.fromkeys((f"recall@{least}", f"ndcg@{least}", f"recall@{most}")))  # as many as fit; JSON and the report have all
+    means = {name: mean_and_spread(results, name) for name in metrics}
     rows = []
-    for (model, arm), runs in groups.items():
-        values = [[run["metrics"][name] for run in runs] for name in metrics]
-        cells = [f"{fmean(each):.4f}" + (f" ± {stdev(each):.4f}" if len(each) > 1 else "") for each in values]
-        rows.append((model, arm, len(runs), *cells, f"{fmean(run['seconds']['fit'] for run in runs):.2f}"))
-    print_table(("model", "knowledge", "seeds", *metrics, "fit, s"), rows, right=("seeds", *metrics, "fit, s"))
+    for model, arm in means[metrics[0]]:
+        cells = [
+            f"{mean:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
+            for mean, spread, _ in (means[name][model, arm] for name in metrics)
+        ]
+        seconds = [row["seconds"]["fit"] for row in results if (row["model"], row["knowledge"]) == (model, arm)]
+        rows.append((model, arm, *cells, f"{sum(seconds) / len(seconds):.2f}"))
+    print_table(("model", "knowledge", *metrics, "fit, s"), rows, right=(*metrics, "fit, s"))
     tests = [
         (
             f"{test['better']} − {test['worse']}",
             test["metric"],
-            f"{test['difference']:+.4f}",
-            f"[{test['ci'][0]:+.4f}, {test['ci'][1]:+.4f}]",
-            f"{test['p']:.4f}",
+            f"{test['difference']:.4f}",
+            f"{test['ci'][0]:.4f} to {test['ci'][1]:.4f}",
+            f"{test['p_holm']:.4f}",
         )
         for test in result["tests"]
     ]
     if tests:
-        print_table(("paired test", "metric", "difference", "95% interval", "p (Holm)"), tests, right=("difference", "p (Holm)"))
+        print_table(
+            ("paired test, named before the run", "metric", "difference", "95% interval", "p (Holm)"),
+            tests,
+            right=("difference", "p (Holm)"),
+        )
+    shuffles = [
+        (row["model"], len(row["draws"]), f"{row['mean']:+.4f}", f"{row['upper95']:+.4f}", f"{row['real_minus_none']:+.4f}")
+        for row in result["permutations"]
+    ]
+    if shuffles:
+        columns = ("shuffled − none", "draws", "mean", "upper 95%", "real − none")
+        print_table(columns, shuffles, right=columns[1:])
+    data, split = protocol["data"], protocol["split"]
+    print_fields(
+        {
+            "data": f"{data['name']}, {data['interactions']:,} interactions, fingerprint {protocol['data_fingerprint']}",
+            "split": f"{split['how']}: {split['train']:,} train, {split['valid']:,} validation, {split['test']:,} test",
+            "seeds": ", ".join(str(seed) for seed in protocol["seeds"]),
+            "ranking": f"{protocol['ranking']}; ties {protocol['ties']}",
+        }
+    )
+    note(*protocol["warnings"])

@@ -57,7 +57,7 @@ def fit(
     """
     from loreweave.models import create
 
-    settings, cut = inputs.settings([model], set or (), config)
+    settings, cut = inputs.settings({model: model}, set or (), config)
     chosen = settings.get(model, {})
     create(model, chosen)  # a wrong setting is told before anything is read
     log = inputs.Log(data, format, column or (), min_value, k_core)
@@ -172,7 +172,7 @@ def tune(
     from loreweave import evaluate as evaluation
     from loreweave.models import create
 
-    settings, cut = inputs.settings([model], set or (), config)
+    settings, cut = inputs.settings({model: model}, set or (), config)
     create(model, settings.get(model, {}))
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
@@ -222,14 +222,18 @@ def evaluate(
     parts = _split_of(fitted, model, inputs.Log(data, format, column or ()))
     report = judge(fitted, parts.test, ks=ks)
     if json:
-        print_json(
-            {"model": fitted.name, "metrics": report.metrics, "system": report.system, "groups": report.groups, "protocol": report.protocol}
-        )
+        print_json({"model": fitted.name, **report.to_dict(), "split": parts.describe(), "data_fingerprint": fitted.data_fingerprint})
         return
-    print_table(
-        ("metric", "value"), [(name, f"{value:.4f}") for name, value in {**report.metrics, **report.system}.items()], right=("value",)
-    )
-    print_fields({"split": parts.how, "test interactions": len(parts.test), "data": fitted.data_fingerprint})
+    values = {**report.metrics, **report.system}
+    names = dict.fromkeys(name.split("@")[0] for name in values)
+    rows = [(name, *(f"{values[f'{name}@{cut}']:.4f}" if f"{name}@{cut}" in values else "" for cut in ks)) for name in names]
+    print_table(("metric", *(f"@{cut}" for cut in ks)), rows, title=f"{fitted.name} on the test part", right=[f"@{cut}" for cut in ks])
+    split = parts.describe()
+    told = {
+        "split": f"{split['how']}: {split['train'] + split['valid']:,} learnt from, {split['test']:,} test",
+        "data": fitted.data_fingerprint,
+    }
+    print_fields({**told, **{name: f"{count:,}" for name, count in report.counts.items()}, "ties": report.protocol["ties"]})
 
 
 def _split_of(fitted: Recommender, folder: Path, log: inputs.Log) -> Split:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loreweave.cli import options
 from loreweave.cli.output import note
 from loreweave.config import merge, parse_assignments, read_toml
-from loreweave.errors import ConfigError, DataError
+from loreweave.errors import ConfigError
 
 if TYPE_CHECKING:
     from loreweave.data import Dataset, Split
@@ -48,8 +48,6 @@ class Log:
             dataset = data.at_least(dataset, self.min_value)
         if self.k_core is not None:
             dataset = data.k_core(dataset, self.k_core)
-        if len(dataset.interactions) == 0:
-            raise DataError(f"{self.path}: no interaction is left; loosen --min-value or --k-core")
         note(*dataset.notes)
         return dataset
 
@@ -90,35 +88,41 @@ def known_at(source: Knowledge | KnowledgeSource, learnt_from: Dataset, split: S
     return source
 
 
-def settings(models: Sequence[str], assignments: Iterable[str], config: Path | None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Settings by model, and the options of the split (`split.…`), from a TOML file and `--set` over it.
+def settings(names: Mapping[str, str], assignments: Iterable[str], config: Path | None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Settings by name, and the options of the split (`split.…`), from a TOML file and `--set` over it.
 
-    With one model alone its name may be left out: `--set l2=50`.
+    Args:
+        names: what the command runs: name → registered model. With one alone its name may be left out: `--set l2=50`.
 
     Raises:
-        ConfigError: a table or a setting that belongs to none of the models.
+        ConfigError: a table or a setting that belongs to none of them.
     """
     from loreweave.models import MODELS
 
     tables = {key: value for key, value in (read_toml(config) if config else {}).items() if key not in COMMANDS}
     given = parse_assignments(assignments)
-    names = {*models, "split"}
-    bare = {key: value for key, value in given.items() if key not in names and not isinstance(value, Mapping)}
-    if bare and len(models) != 1:
+    bare = {key: value for key, value in given.items() if key not in (*names, *MODELS, "split") and not isinstance(value, Mapping)}
+    first = next(iter(names))
+    if bare and len(names) != 1:
         example = next(iter(bare))
-        raise ConfigError(f"--set {example}={bare[example]}: say whose setting it is, for example {models[0]}.{example}={bare[example]}")
-    tables = merge(tables, {key: value for key, value in given.items() if key not in bare})
-    if bare:
-        tables = merge(tables, {models[0]: bare})
-    for key, value in tables.items():
-        if key not in MODELS and key != "split":
-            raise ConfigError(f"settings for {key!r}: no model is called that; there are: {', '.join(MODELS)}")
+        raise ConfigError(f"--set {example}={bare[example]}: say whose setting it is, for example {first}.{example}={bare[example]}")
+    named = {key: value for key, value in given.items() if key not in bare}
+    for key, value in {**tables, **named}.items():
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key!r} is a table of settings: write {key}.setting=value")
-        if key not in names and config is None:
-            raise ConfigError(f"settings for {key!r}, which is not among the models of this command: {', '.join(models)}")
-    cut = tables.pop("split", {})
-    return {key: dict(value) for key, value in tables.items() if key in models}, dict(cut)
+        if key not in (*names, "split") and (key in named or key not in MODELS):
+            raise ConfigError(f"settings for {key!r}, which this command does not run; it runs: {', '.join(names)}")
+    tables = merge(merge(tables, named), {first: bare} if bare else {})
+    return {key: dict(value) for key, value in tables.items() if key in names}, dict(tables.get("split", {}))
+
+
+def check_split(how: str | None) -> None:
+    """
+    Raises:
+        ConfigError: no such way to split.
+    """
+    if how is not None and how not in options.SPLITS:
+        raise ConfigError(f"--split: no way to split is called {how!r}; there are: {', '.join(options.SPLITS)}")
 
 
 def choose_split(dataset: Dataset, how: str | None, seed: int, cut: Mapping[str, Any]) -> Split:
@@ -129,11 +133,7 @@ def choose_split(dataset: Dataset, how: str | None, seed: int, cut: Mapping[str,
     """
     from loreweave.data import split
 
-    if how is not None and how not in options.SPLITS:
-        raise ConfigError(f"--split: no way to split is called {how!r}; there are: {', '.join(options.SPLITS)}")
-    try:
-        made = split(dataset, how, seed=seed, **cut)
-    except TypeError as error:
-        raise ConfigError(f"split settings: {error}") from None
+    check_split(how)
+    made = split(dataset, how, seed=seed, **cut)
     note(*(f"split {made.how}: {count} {what}" for what, count in made.counts.items() if count))
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -87,7 +87,10 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     command = context.info_name or ""
     known = {parameter.name: parameter for parameter in context.command.params}
     defaults: dict[str, Any] = {}
-    for key, value in tables.get(command, {}).items():
+    table = tables.get(command, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{path}: {command!r} is a table of options: write [{command}] and a line for each")
+    for key, value in table.items():
         parameter = known.get(key.replace("-", "_"))
         if parameter is None or parameter.name in ("config", "json"):
             raise ConfigError(f"{path}: [{command}] has no option {key!r}")
@@ -132,7 +135,7 @@ SplitBy = Annotated[
         metavar="HOW",
         rich_help_panel=DATA,
         help=f"How to hold a test part out: {', '.join(SPLITS)}. By default the split that came with the data, else each user's last "
-        "items, else a random tenth.",
+        "items, else a random fifth.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, rich_help_panel=LEARNING, help="Of the split's draws and the model's.")]

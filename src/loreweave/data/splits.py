@@ -51,8 +51,11 @@ def split(dataset: Dataset, how: str | None = None, *, seed: int = 1, **options:
     how = how if how is not None else default_split(dataset)
     if how not in WAYS:
         raise ConfigError(f"no way to split is called {how!r}; there are: {', '.join(WAYS)}")
+    known_options = WAYS[how].__kwdefaults__ or {}
     for name, share in options.items():
-        if name in ("test", "valid") and not (isinstance(share, int | float) and 0 < share < 1):
+        if name not in known_options:
+            raise ConfigError(f"split {how}: no option is called {name!r}; there are: {', '.join(known_options) or 'none'}")
+        if not (isinstance(share, int | float) and 0 < share < 1):
             raise ConfigError(f"split {how}: {name} is a share between 0 and 1, got {share!r}")
     log = dataset.interactions
     if not len(log):
