@@ -7,21 +7,11 @@ from statistics import fmean
 from typing import Any
 
 from loreweave.evaluate.markup import Markup, interval, joined, section, table
+from loreweave.evaluate.protocol import statement
 from loreweave.evaluate.summary import mean_and_spread
 from loreweave.evaluate.verdict import metric_name
 
 Result = Mapping[str, Any]
-
-
-def statement(protocol: Mapping[str, Any]) -> str:
-    """What every table states: spread, split, filters, seeds, k, ties, data fingerprint, versions."""
-    seeds = protocol["seeds"]
-    spread = f"Mean ± standard deviation over seeds {joined(seeds)}" if len(seeds) > 1 else f"Seed {seeds[0]}"
-    return (
-        f"{spread}. Split: {protocol['split']['how']}. Filters: {joined(protocol['filters'], '; ') or 'none'}. k: {joined(protocol['k'])}. "
-        f"Full ranking, ties against the model. Data fingerprint: {protocol['data_fingerprint']}. "
-        f"Versions: {joined(f'{name} {version}' for name, version in protocol['versions'].items())}."
-    )
 
 
 def results(result: Result) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,22 @@ def protocol(
         "machine": {"cpus": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS", "all")},
         "warnings": list(warnings),
     }
+
+
+def statement(protocol: Mapping[str, Any]) -> str:
+    """What every table states, in a few sentences: spread, split, filters, seeds, k, ties, data fingerprint, versions."""
+    seeds = protocol["seeds"]
+    spread = f"Mean ± standard deviation over seeds {_joined(seeds)}" if len(seeds) > 1 else f"Seed {seeds[0]}"
+    return (
+        f"{spread}. Split: {protocol['split']['how']}. Filters: {_joined(protocol['filters'], '; ') or 'none'}. "
+        f"k: {_joined(protocol['k'])}. "
+        f"Full ranking, ties against the model. Data fingerprint: {protocol['data_fingerprint']}. "
+        f"Versions: {_joined(f'{name} {version}' for name, version in protocol['versions'].items())}."
+    )
+
+
+def _joined(values: Iterable[Any], by: str = ", ") -> str:
+    return by.join(str(value) for value in values)
 
 
 def _sources(knowledge: Knowledge) -> list[str]:
