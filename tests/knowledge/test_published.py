@@ -24,7 +24,8 @@ TRAIN = [("ann", "x"), ("ann", "y"), ("bob", "y"), ("cat", "z")]
 def folder(tmp_path: Path) -> Path:
     """Readers ann, bob, cat, and number 3, whom the list lacks; books x, y, z.
 
-    Interest 91 is held by ann and bob, 92 by cat and by number 3."""
+    Interest 91 is held by ann and bob, 92 by cat and by number 3.
+    """
     files = {
         "user_list.txt": "org_id remap_id\nann 0\nbob 1\ncat 2\n",
         "item_list.txt": "org_id remap_id entity_name\nx 0 A Book of X\ny 1 Why\nz 2 None\n",
