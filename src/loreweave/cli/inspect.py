@@ -26,23 +26,23 @@ def inspect(data: options.Data, format: options.Format = None, column: options.C
         return
     notes = seen.pop("notes", ())
     for name, value in seen.items():
-        _print(name, value)
+        _print(name.replace("_", " "), value)
     note(*notes)
 
 
 def _print(name: str, value: Any, indent: str = "") -> None:
-    label = f"{indent}{name.replace('_', ' ')}"
-    if isinstance(value, Mapping):
+    label = indent + name
+    if isinstance(value, Mapping) and value:
         print(label)
         for inner, part in value.items():
             _print(one_line(str(inner)), part, indent + "  ")
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | Mapping):
         if any(isinstance(part, Mapping) for part in value):
             print(label)
             for part in value:
                 print(f"{indent}  - {one_line(', '.join(f'{key} {inner}' for key, inner in part.items()))}")
         else:
-            print(f"{label:<18} {one_line(', '.join(str(part) for part in value)) or 'none'}")
+            print(f"{label:<20} {one_line(', '.join(str(part) for part in value)) or 'none'}")
     else:
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else "none" if value is None else str(value)
-        print(f"{label:<18} {one_line(shown)}")
+        print(f"{label:<20} {one_line(shown)}")

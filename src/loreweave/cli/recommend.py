@@ -229,8 +229,9 @@ def _reasons(causes: Iterable[Cause]) -> list[dict[str, Any]]:
     return [{"kind": cause.kind, "text": cause.text, "contribution": cause.contribution} for cause in causes]
 
 
-def _because(reasons: Sequence[dict[str, Any]]) -> str:
-    return "; ".join(f"{reason['text']} ({reason['contribution']:+.2g})" for reason in reasons)
+def _because(reasons: Sequence[Mapping[str, Any]]) -> str:
+    named = (f"interest “{reason['text']}”" if reason["kind"] == "interest" else reason["text"] for reason in reasons)
+    return ", ".join(f"{text} ({reason['contribution']:+.2g})" for text, reason in zip(named, reasons, strict=True))
 
 
 def _check(k: int) -> None:
