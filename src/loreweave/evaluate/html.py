@@ -66,7 +66,11 @@ def page(result: Result) -> str:
 def _answer(result: Result) -> str:
     cards = [_verdict(verdict) for verdict in verdicts(result)]
     if warnings := result["protocol"]["warnings"]:
-        cards.append(Markup(f'<div class="card warnings"><h3>Read with care</h3>{listed(warnings)}</div>'))
+        cards.append(
+            Markup(
+                f'<div class="card warnings"><h3>Read with care</h3>{listed(f"{text[:1].upper()}{text[1:]}." for text in warnings)}</div>'
+            )
+        )
     return f'<section class="verdicts">{"".join(cards)}</section>' if cards else ""
 
 
@@ -79,6 +83,7 @@ def _verdict(verdict: Verdict) -> Markup:
 
 def _figures(result: Result) -> str:
     rows, ks, name = result["results"], result["protocol"]["k"], metric_name(result["protocol"]["metric"])
+    colours = plots.series_colours(rows)
     arms = sorted(dict.fromkeys(row["knowledge"] for row in rows), key=lambda arm: plots.FAMILY.index(arm.partition("-")[0]))
     key = legend((arm, plots.arm_colour(arm)) for arm in arms) if len(arms) > 1 else ""
     caption = "On test. Each seed a faint dot, their mean a full one."
@@ -87,13 +92,12 @@ def _figures(result: Result) -> str:
         caption = "Paired over users, 95% bootstrap intervals; the tests named before the run."
         shown.append(figure("What real knowledge adds", plots.differences(result["tests"]), caption))
     if result["groups"]:
-        models = list(dict.fromkeys(row["model"] for row in result["groups"]))
-        key = legend((model, plots.series_colour(number)) for number, model in enumerate(models))
+        key = legend((model, colours[model]) for model in dict.fromkeys(row["model"] for row in result["groups"]))
         caption = f"{name}, real − none, in quarters of users by how many items they met; 95% bootstrap intervals; descriptive."
-        shown.append(figure("Who gains, by length of history", plots.group_gains(result["groups"]), caption, key))
+        shown.append(figure("Who gains, by length of history", plots.group_gains(result["groups"], colours), caption, key))
     if len(ks) > 1:
         caption = "The arm real, or none for a model that uses no knowledge; means over seeds."
-        shown.append(figure("Recall by length of the list", plots.recall_by_k(rows, ks), caption))
+        shown.append(figure("Recall by length of the list", plots.recall_by_k(rows, ks, colours), caption))
     return section("At a glance", "", f'<div class="grid">{"".join(shown)}</div>')
 
 

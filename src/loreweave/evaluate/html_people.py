@@ -53,8 +53,9 @@ def _recommended(item: Mapping[str, Any]) -> str:
 
 
 def _reason(reason: Mapping[str, Any], largest: float) -> str:
+    kind = "" if reason["kind"] == "item" else f' <span class="kind">{safe(reason["kind"])}</span>'
     width = 100 * abs(reason["contribution"]) / largest
     return (
         f'<li class="{safe(reason["kind"])}"><span class="bar" style="width:{width:.0f}%"></span>'
-        f'<span class="amount">{reason["contribution"]:+.2g}</span><span class="why">{safe(reason["text"])}</span></li>'
+        f'<span class="amount">{reason["contribution"]:+.2g}</span><span class="why">{safe(reason["text"])}{kind}</span></li>'
     )

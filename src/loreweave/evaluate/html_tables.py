@@ -32,7 +32,9 @@ def results(result: Result) -> str:
         body.append([*cells, f"{_mean(rows, side, 'seconds', 'fit'):,.1f}"])
     starts = [number for number, cells in enumerate(body) if cells[0]]
     heads = ["model", "knowledge", *map(metric_name, metrics), "fit, s"]
-    return section("Results on test", statement(protocol), table(heads, body, text=("knowledge",), starts=starts))
+    several = len(protocol["seeds"]) > 1
+    note = "Mean ± standard deviation over seeds; the best of a column in bold." if several else "One seed; the best of a column in bold."
+    return section("Results on test", note, table(heads, body, caption=statement(protocol), text=("knowledge",), starts=starts))
 
 
 def tests(result: Result) -> str:
@@ -53,8 +55,9 @@ def tests(result: Result) -> str:
     ]
     heads = ["better", "worse", "metric", "difference", "95% interval", "p", "p (Holm)"]
     method = result["protocol"]["tests"]["method"]
-    note = f"{method[0].upper()}{method[1:]}. Data fingerprint: {result['protocol']['data_fingerprint']}."
-    return section("Tests named before the run", note, table(heads, rows, text=("worse", "metric")))
+    caption = statement(result["protocol"])
+    shown = table(heads, rows, caption=caption, text=("worse", "metric"))
+    return section("Tests named before the run", f"{method[0].upper()}{method[1:]}.", shown)
 
 
 def permutations(result: Result) -> str:
@@ -76,7 +79,7 @@ def permutations(result: Result) -> str:
         "If a gain came from the shape of the knowledge and not from whose it is, knowledge shuffled between users would gain as well. "
         f"{metric_name(found[0]['metric'])} on test, seed {found[0]['seed']}; the bound is one-sided, of the mean over shuffles."
     )
-    return section("Shuffled − none, over many shuffles", note, table(heads, rows))
+    return section("Shuffled − none, over many shuffles", note, table(heads, rows, caption=statement(result["protocol"])))
 
 
 def deletion(result: Result) -> str:
@@ -100,7 +103,7 @@ def deletion(result: Result) -> str:
         f"How far the score of a person's first recommendation falls when the {m} causes that the explanation names first are taken away, "
         f"against {m} of the same person's causes drawn at random. Scores are on each model's own scale."
     )
-    return section("Are the reasons the reasons? The deletion test", note, table(heads, rows))
+    return section("Are the reasons the reasons? The deletion test", note, table(heads, rows, caption=statement(result["protocol"])))
 
 
 def further(result: Result) -> str:
@@ -127,7 +130,8 @@ def further(result: Result) -> str:
         "Coverage: share of the candidates that anybody is recommended. Gini: 0 where all are recommended alike. Novelty: mean "
         "self-information of what is recommended, in bits."
     )
-    return section("Further figures", note, table(heads, body, text=("knowledge",), starts=starts))
+    shown = table(heads, body, caption=statement(result["protocol"]), text=("knowledge",), starts=starts)
+    return section("Further figures", note, shown)
 
 
 def chosen(result: Result) -> Markup:
@@ -137,7 +141,7 @@ def chosen(result: Result) -> Markup:
         for row in result["tuning"]
     ]
     heads = ["model", "knowledge", "seed", f"{metric_name(result['protocol']['metric'])} on validation", "trials", "settings"]
-    return table(heads, rows, text=("knowledge", "settings"))
+    return table(heads, rows, caption=statement(result["protocol"]), text=("knowledge", "settings"))
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

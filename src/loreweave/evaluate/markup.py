@@ -18,10 +18,12 @@ def safe(value: Any) -> str:
     return value if isinstance(value, Markup) else escape(str(value))
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, text: Sequence[str] = (), starts: Sequence[int] = ()) -> Markup:
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", text: Sequence[str] = (), starts: Sequence[int] = ()
+) -> Markup:
     """A table that scrolls sideways where the screen is narrow. The first column and those named in `text` align left.
 
-    `starts`: row numbers that begin a group.
+    `caption` stands below; `starts` are the numbers of the rows that begin a group.
     """
     left = {place for place, head in enumerate(heads) if head in text}
     head = "".join(f'<th scope="col"{" class=text" if place in left else ""}>{safe(name)}</th>' for place, name in enumerate(heads))
@@ -29,7 +31,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, text: Sequence
     for number, row in enumerate(rows):
         cells = "".join(f"<td{' class=text' if place in left else ''}>{safe(value)}</td>" for place, value in enumerate(row))
         body.append(f"<tr{' class=first' if number in starts else ''}>{cells}</tr>")
-    return Markup(f'<div class="card scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>')
+    told = f"<caption>{safe(caption)}</caption>" if caption else ""
+    return Markup(f'<div class="card scroll"><table>{told}<thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>')
 
 
 def section(title: str, note: str, *content: str) -> Markup:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 5.0
+WIDTH = 4.7
 """Inches: drawn for a column of about 500 pixels, still legible at 340."""
 FAMILY = ("real", "none", "shuffled", "noised")
 SERIES = 6
@@ -70,9 +70,14 @@ def arm_colour(arm: str) -> str:
     return f"arm-{arm.partition('-')[0]}"
 
 
-def series_colour(number: int) -> str:
-    """Name of the CSS variable of the n-th model of a figure."""
-    return f"series-{number % SERIES}"
+def series_colours(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Name of the CSS variable of every model; one that uses knowledge comes before one that does not."""
+    models = sorted(dict.fromkeys(row["model"] for row in rows), key=lambda model: not any(_is_real(row, model) for row in rows))
+    return {model: f"series-{number % SERIES}" for number, model in enumerate(models)}
+
+
+def _is_real(row: Mapping[str, Any], model: str) -> bool:
+    return bool(row["model"] == model and row["knowledge"] == "real")
 
 
 @_themed
@@ -114,10 +119,13 @@ def differences(tests: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
         colour = COLOURS[arm_colour((test["worse"] if test["expected"] else test["better"]).rpartition(" ")[2])]
         axes.plot(ends, [place, place], color=colour, linewidth=2.4, solid_capstyle="round")
         axes.scatter([value], [place], s=44, color=colour, zorder=3, edgecolors=COLOURS["card"], linewidths=1)
-        axes.annotate(f"{value:+.4f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center", size=9)
+        box = {"facecolor": COLOURS["card"], "linewidth": 0, "pad": 1}  # keeps the zero line from crossing the figure
+        axes.annotate(
+            f"{value:+.4f}", (value, place), xytext=(0, 9), textcoords="offset points", ha="center", va="center", size=9, bbox=box
+        )
     axes.axvline(0, color=COLOURS["muted"], linewidth=1)
     axes.locator_params(axis="x", nbins=5)
-    labels = [_test_label(test) + (f"\n{metric_name(test['metric'])}" if len(metrics) > 1 else "") for test in tests]
+    labels = [_test_label(test) + (f", {metric_name(test['metric'])}" if len(metrics) > 1 else "") for test in tests]
     axes.set_yticks(range(len(tests)), labels, size=9)
     axes.set_ylim(len(tests) - 0.5, -0.75)
     axes.margins(x=0.12)
@@ -127,8 +135,8 @@ def differences(tests: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
 
 
 @_themed
-def group_gains(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
-    """Gain of real over none in each group by history length, with 95% intervals; the models side by side."""
+def group_gains(groups: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> tuple[Figure, str]:
+    """Gain of real over none in each group by history length, with 95% intervals; the models side by side in their `colours`."""
     models = list(dict.fromkeys(row["model"] for row in groups))
     labels = list(dict.fromkeys(row["group"] for row in groups))
     figure, axes = _axes(2.7)
@@ -137,7 +145,7 @@ def group_gains(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
         shift = (number - (len(models) - 1) / 2) * min(0.22, 0.7 / len(models))
         x = np.array([labels.index(row["group"]) for row in own]) + shift
         y = np.array([row["difference"] for row in own])
-        colour = COLOURS[series_colour(number)]
+        colour = COLOURS[colours[model]]
         low, high = np.array([row["ci"] for row in own]).T
         axes.vlines(x, low, high, color=colour, linewidth=2.4)
         axes.scatter(x, y, s=44, color=colour, zorder=3, edgecolors=COLOURS["card"], linewidths=1)
@@ -152,16 +160,16 @@ def group_gains(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
 
 
 @_themed
-def recall_by_k(rows: Sequence[Mapping[str, Any]], ks: Sequence[int]) -> tuple[Figure, str]:
+def recall_by_k(rows: Sequence[Mapping[str, Any]], ks: Sequence[int], colours: Mapping[str, str]) -> tuple[Figure, str]:
     """Recall against k: the arm `real` of every model (`none` where it has no other), means over seeds."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     figure, axes = _axes(2.7)
     ends = []
-    for number, model in enumerate(models):
+    for model in models:
         own = [row for row in rows if row["model"] == model]
         arm = "real" if any(row["knowledge"] == "real" for row in own) else "none"
         values = [float(np.mean([row["metrics"][f"recall@{k}"] for row in own if row["knowledge"] == arm])) for k in ks]
-        colour = COLOURS[series_colour(number)]
+        colour = COLOURS[colours[model]]
         axes.plot(range(len(ks)), values, color=colour, linewidth=2, marker="o", markersize=5.5, markeredgecolor=COLOURS["card"])
         ends.append((values[-1], model, colour))
     low, high = axes.get_ylim()

@@ -90,14 +90,11 @@ def protocol(
 
 
 def statement(protocol: Mapping[str, Any]) -> str:
-    """What every table states, in a few sentences: spread, split, filters, seeds, k, ties, data fingerprint, versions."""
-    seeds = protocol["seeds"]
-    spread = f"Mean ± standard deviation over seeds {_joined(seeds)}" if len(seeds) > 1 else f"Seed {seeds[0]}"
+    """What every table states, in one line: split, filters, seeds, k, ties, data fingerprint, versions."""
     return (
-        f"{spread}. Split: {protocol['split']['how']}. Filters: {_joined(protocol['filters'], '; ') or 'none'}. "
-        f"k: {_joined(protocol['k'])}. "
-        f"Full ranking, ties against the model. Data fingerprint: {protocol['data_fingerprint']}. "
-        f"Versions: {_joined(f'{name} {version}' for name, version in protocol['versions'].items())}."
+        f"split {protocol['split']['how']} · filters: {_joined(protocol['filters'], '; ') or 'none'} · "
+        f"seeds {_joined(protocol['seeds'])} · k {_joined(protocol['k'])} · full ranking, ties against the model · data {protocol['data_fingerprint']} · "
+        f"{_joined(f'{name} {version}' for name, version in protocol['versions'].items())}"
     )
 
 

@@ -43,7 +43,7 @@ def headline(result: Mapping[str, Any]) -> str:
     if len(helped) == len(found):
         return f"{name}: the knowledge helped" + (f" all {len(found)} models" if len(found) > 1 else f" {found[0].model}")
     if helped:
-        return f"{name}: the knowledge helped {', '.join(helped)}, not {', '.join(each.model for each in found if each.tone != 'good')}"
+        return f"{name}: the knowledge helped {len(helped)} of {len(found)} models"
     if any(verdict.tone == "bad" for verdict in found):
         return f"{name}: the knowledge did harm to {', '.join(verdict.model for verdict in found if verdict.tone == 'bad')}"
     return f"{name}: no gain from the knowledge is shown"
