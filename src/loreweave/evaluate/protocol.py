@@ -93,7 +93,8 @@ def statement(protocol: Mapping[str, Any]) -> str:
     """What every table states, in one line: split, filters, seeds, k, ties, data fingerprint, versions."""
     return (
         f"split {protocol['split']['how']} · filters: {_joined(protocol['filters'], '; ') or 'none'} · "
-        f"seeds {_joined(protocol['seeds'])} · k {_joined(protocol['k'])} · full ranking, ties against the model · data {protocol['data_fingerprint']} · "
+        f"seeds {_joined(protocol['seeds'])} · k {_joined(protocol['k'])} · full ranking, ties against the model · "
+        f"data {protocol['data_fingerprint']} · "
         f"{_joined(f'{name} {version}' for name, version in protocol['versions'].items())}"
     )
 
