@@ -110,14 +110,11 @@ def numbers(table: Table, name: str) -> NDArray[np.float32]:
     Raises:
         DataError: a value is missing, no number, or not finite.
     """
-    column = table.frame[name]
-    parsed = _parse(column, pl.Float64()) if column.dtype == pl.String else column.cast(pl.Float32, strict=False)
+    column = _plain_typed(table, name)
+    parsed = (_parse(column, pl.Float64()) if column.dtype == pl.String else column).cast(pl.Float32, strict=False)
     if parsed.null_count() or not parsed.is_finite().all():
         table.refuse(~parsed.is_finite(), name, _not_a_number)
-    narrow = parsed.cast(pl.Float32)
-    if parsed.dtype == pl.Float64 and not narrow.is_finite().all():
-        table.refuse(narrow.is_infinite(), name, lambda value: f"too large a number: {value!r}")
-    return narrow.to_numpy()
+    return parsed.to_numpy()
 
 
 def whole_numbers(table: Table, name: str) -> NDArray[np.int32]:
@@ -126,7 +123,7 @@ def whole_numbers(table: Table, name: str) -> NDArray[np.int32]:
     Raises:
         DataError: a value is missing, no whole number, or beyond 32 bits.
     """
-    column = table.frame[name]
+    column = _plain_typed(table, name)
     parsed = _parse(column, pl.Int32()) if column.dtype == pl.String else column.cast(pl.Int32, strict=False)
     if parsed.null_count():
         table.refuse(parsed.is_null(), name, lambda value: f"not a whole number of 32 bits: {value!r}" if value is not None else "missing")
@@ -178,11 +175,23 @@ def parts(table: Table, name: str) -> pl.Series:
     Raises:
         DataError: any other value.
     """
-    column = table.frame[name].cast(pl.String, strict=False)
+    column = _plain_typed(table, name).cast(pl.String)
     known = column.str.to_lowercase().str.strip_chars().replace_strict(PARTS, default=None, return_dtype=pl.String)
     if known.null_count():
         table.refuse(known.is_null(), name, lambda value: f"no part of a split: {value!r}; write train, valid or test")
     return known.rename("part")
+
+
+def _plain_typed(table: Table, name: str) -> pl.Series:
+    """A column of text or numbers.
+
+    Raises:
+        DataError: it is of another type (a list, a date).
+    """
+    column = table.frame[name]
+    if not (column.dtype.is_numeric() or isinstance(column.dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum | pl.Null)):
+        raise DataError.at(f"a column of {column.dtype}; numbers or text are needed", path=table.place, field=name)
+    return column.cast(pl.String) if isinstance(column.dtype, pl.Categorical | pl.Enum) else column
 
 
 def _parse(column: pl.Series, dtype: pl.DataType) -> pl.Series:
@@ -207,6 +216,8 @@ def _parse_times(table: Table, name: str) -> pl.Series:
 
 
 def _not_a_number(value: object) -> str:
+    if isinstance(value, float):
+        return f"not a finite number of 32 bits: {value}"
     return "missing" if value is None or value == "" else f"not a number: {value!r}"
 
 

@@ -118,8 +118,9 @@ class Triples:
 
     def name(self, entity: int) -> str:
         """A readable name of an entity."""
-        named = None if self.entity_names is None else self.entity_names[entity]
-        return readable(str(self.entities.ids[entity] if named is None else named))
+        code = int(entity)  # polars takes no numpy integers
+        named = None if self.entity_names is None else self.entity_names[code]
+        return readable(str(self.entities.ids[code] if named is None else named))
 
 
 @dataclass(frozen=True, eq=False)

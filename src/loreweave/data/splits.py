@@ -160,6 +160,8 @@ def cold_items(dataset: Dataset, rng: np.random.Generator, *, test: float = 0.2)
     log = dataset.interactions
     positive = _positive(log)
     met = np.unique(log.item[positive])
+    if not len(met):
+        raise DataError(f"{dataset.name}: the split cold_items leaves nothing to test; every interaction is a negative")
     cold = np.zeros(dataset.n_items, dtype=np.bool_)
     cold[rng.choice(met, size=max(1, int(test * len(met))), replace=False)] = True
     held = cold[log.item]
