@@ -174,8 +174,28 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def check_replaceable(folder: Path, key: str) -> None:
+    """See that a save into `folder` would destroy nothing but an older save of the same kind, whose manifest has `key`.
+
+    Raises:
+        SavedError: something else is there.
+    """
+    if folder.exists() and not _ours(folder):
+        raise SavedError(f"{folder}: exists and was not saved by Loreweave; choose another place or remove it")
+    path = folder / "manifest.json"
+    if path.is_file() and key not in read_json(path):
+        raise SavedError(f"{folder}: holds something else that Loreweave saved, not a {key}; choose another place or remove it")
+
+
 def _ours(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))
+    """An empty folder, or one whose manifest names Loreweave: other programs have manifests too."""
+    if not folder.is_dir():
+        return False
+    path = folder / "manifest.json"
+    try:
+        return "loreweave" in read_json(path) if path.is_file() else not any(folder.iterdir())
+    except (SavedError, TypeError):
+        return False
 
 
 def _write_text(path: Path, text: str) -> None:

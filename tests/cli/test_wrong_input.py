@@ -139,6 +139,26 @@ def test_an_out_folder_that_is_somebody_elses(run: Run, films: Path, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_an_out_folder_with_a_manifest_of_another_program(run: Run, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a browser extension"}', encoding="utf-8")
+    refused(run("fit", films, "--model", "popular", "--out", tmp_path), str(tmp_path), "not saved by Loreweave")
+    refused(run("compare", films, "--models", "popular", "--out", tmp_path), str(tmp_path))
+    assert (tmp_path / "manifest.json").read_text(encoding="utf-8") == '{"name": "a browser extension"}'
+
+
+def test_a_model_does_not_take_the_place_of_a_comparison(run: Run, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run("compare", films, "--models", "popular", "--seeds", "1,", "--knowledge", "none", "--no-tune", "--out", out).code == 0
+    refused(run("fit", films, "--model", "popular", "--out", out), "something else")
+    assert (out / "results.json").is_file()
+    assert run("fit", films, "--model", "popular", "--out", out / "popular").code == 0
+
+
+def test_files_are_written_only_under_the_ending_they_have(run: Run, films: Path, fitted: Path, tmp_path: Path) -> None:
+    refused(run("tune", films, "--model", "ease", "--out", tmp_path / "ratings.csv"), ".toml")
+    refused(run("recommend", fitted, "--all", "--out", tmp_path / "ratings.csv"), ".parquet")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "word"), [("--user", "nobody", "nobody"), ("--item", "Nothing at all", "Nothing at all"), ("-k", "0", "k")]
 )

@@ -10,7 +10,7 @@ import typer
 
 from loreweave.cli import inputs, options
 from loreweave.cli.output import note, print_fields, print_json, print_table
-from loreweave.errors import DataError
+from loreweave.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +55,13 @@ def fit(
 
         loreweave fit ratings.csv --model lightgcn --set epochs=20 --set l2=1e-5 --out models/graph --resume
     """
+    from loreweave.files import check_replaceable
     from loreweave.models import create
 
     settings, cut = inputs.settings({model: model}, set or (), config)
     chosen = settings.get(model, {})
-    create(model, chosen)  # a wrong setting is told before anything is read
+    create(model, chosen)  # a wrong setting or place is told before anything is read
+    check_replaceable(out, "model")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
     source = inputs.knowledge(knowledge, dataset, data)
@@ -174,6 +176,8 @@ def tune(
 
     settings, cut = inputs.settings({model: model}, set or (), config)
     create(model, settings.get(model, {}))
+    if out is not None and out.suffix != ".toml":
+        raise ConfigError(f"--out {out}: name a .toml file")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
     source = inputs.knowledge(knowledge, dataset, data)

@@ -54,8 +54,8 @@ def recommend(
         raise ConfigError("say for whom: --user, or --item and --interest of somebody new, or --all")
     if everybody and out is None:
         raise ConfigError("--all writes a file: add --out FILE.parquet")
-    if out is not None and not everybody:
-        raise ConfigError("--out goes with --all")
+    if out is not None and not (everybody and out.suffix == ".parquet"):
+        raise ConfigError("--out names a .parquet file and goes with --all")
     fitted = _load(model)
     if everybody and out is not None:
         _recommend_all(fitted, k, out, json)

@@ -22,6 +22,7 @@ from loreweave.errors import ConfigError, DataError, LoreweaveError, NotFitted, 
 from loreweave.files import (
     FORMAT_VERSION,
     check_digests,
+    check_replaceable,
     digests,
     folder_written_atomically,
     read_arrays,
@@ -165,7 +166,7 @@ class Recommender(ABC):
 
     def score_codes(self, users: Codes) -> Scores:
         """Scores of fitted users by code: float32 [b, n_items]. Overridden where a fitted user is more than its history."""
-        return self._score_rows(self.history[users], self.interests[users])
+        return self._scores(self.history[users], self.interests[users])
 
     def score(self, users: Sequence[Any] | pl.Series) -> Scores:
         """Scores of users by raw id: float32 [b, n_items], columns in the order of `self.items`.
@@ -183,9 +184,21 @@ class Recommender(ABC):
             knowledge: records keyed by those names; their interests count where the model was fitted with interests.
 
         Returns:
-            float32 [len(histories), n_items]. Nobody's history and no interests gives what the model says of somebody unknown.
+            float32 [len(histories), n_items]. Somebody of whom the model knows nothing gets what most people met.
         """
-        return self._score_rows(*self._people(histories, knowledge))
+        return self._scores(*self._people(histories, knowledge))
+
+    def _scores(self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32]) -> Scores:
+        """As `_score_rows`; a person of whom the model says nothing at all (every score 0) gets what most people met."""
+        scores = self._score_rows(history, interests)
+        silent = ~scores.any(axis=1)
+        if silent.any():
+            scores[silent] = self._share_who_met()
+        return scores
+
+    def _share_who_met(self) -> Scores:
+        """The share of fitted users who met each item: float32 [n_items]."""
+        return (np.bincount(self.history.indices, minlength=self.n_items) / self.n_users).astype(np.float32)
 
     def _people(
         self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None
@@ -253,7 +266,7 @@ class Recommender(ABC):
         parts = []
         for start in range(0, history.shape[0], SCORE_BLOCK):
             seen = history[start : start + SCORE_BLOCK]
-            scores = self._score_rows(seen, interests[start : start + SCORE_BLOCK])
+            scores = self._scores(seen, interests[start : start + SCORE_BLOCK])
             parts.append(self._top(scores, seen if exclude_seen else None, k, mask, start))
         return self._as_frame(parts, pl.Series([str(name) for name in histories], dtype=pl.String))
 
@@ -335,7 +348,7 @@ class Recommender(ABC):
             LoreweaveError: k is below 1, or this model cannot explain its scores.
         """
         code, target = int(self._user_codes([user])[0]), self._item_code(item)
-        return self._explained(user, item, self._causes(self.history[[code]], self.interests[[code]], target, code), k)
+        return self._explained(user, item, self._told(self.history[[code]], self.interests[[code]], target, code), k)
 
     def explain_history(
         self, history: Sequence[Any], item: Any, k: int | None = None, *, knowledge: Knowledge | None = None
@@ -343,7 +356,7 @@ class Recommender(ABC):
         """As `explain`, for a person never seen, given by the raw ids of a history (records of `knowledge` are keyed `person`)."""
         rows = self._people({"person": history}, knowledge)
         target = self._item_code(item)
-        return self._explained(None, item, self._causes(*rows, target, None), k)
+        return self._explained(None, item, self._told(*rows, target, None), k)
 
     def score_without(self, user: Any, item: Any, causes: Sequence[Cause]) -> float:
         """The score of `item` for a fitted `user`, had these history items and interests not been there; other kinds of cause stay.
@@ -373,6 +386,16 @@ class Recommender(ABC):
         """
         raise LoreweaveError(f"{self.name} cannot explain its scores")
 
+    def _told(
+        self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32], item: int, user: int | None
+    ) -> tuple[float, list[Cause], bool]:
+        """`_causes`; where the model says nothing of this person, the one cause is how many people met the item."""
+        score, causes, exact = self._causes(history, interests, item, user)
+        if score == 0 and not self._score_rows(history, interests).any():
+            share = float(self._share_who_met()[item])
+            return share, [Cause("bias", "popularity", f"met by {share:.1%} of people", share)], True
+        return score, causes, exact
+
     def _item_causes(self, history: sparse.csr_array[np.float32], contributions: NDArray[Any]) -> list[Cause]:
         """A cause for each item of one history (CSR, one row), from its contributions aligned to `history.indices`."""
         pairs = zip(history.indices.tolist(), contributions.tolist(), strict=True)
@@ -393,6 +416,7 @@ class Recommender(ABC):
         Raises:
             SavedError: the place cannot be written.
         """
+        check_replaceable(Path(folder), "model")
         with folder_written_atomically(Path(folder)) as temporary:
             arrays = {f"state.{name}": array for name, array in self._state().items()}
             for name in ("history", "interests"):
