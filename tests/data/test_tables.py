@@ -145,6 +145,7 @@ def test_blank_rows_are_counted(tmp_path: Path) -> None:
         ("user,item,time\nu,i,-1\n", "a.csv, row 2, field 'time': a negative timestamp: -1"),
         ("user,item,time\nu,i,7\nu,j,soon\n", "a.csv, row 3, field 'time': not a time: 'soon'"),
         ("user,item,time\nu,i,later\n", "a.csv, row 2, field 'time': not a time: 'later'"),
+        ("user,item,date\nu,i,03/04/2020\n", "a.csv, row 2, field 'date': not a time: '03/04/2020'"),
         ("user,item,order\nu,i,0\nu,j,1.5\n", "a.csv, row 3, field 'order': not a whole number of 32 bits: '1.5'"),
         ("user,item,part\nu,i,train\nu,j,both\n", "a.csv, row 3, field 'part': no part of a split: 'both'; write train, valid or test"),
         ("user,item\nu,i\nu,j,k\n", "a.csv, row 3: has 3 fields, the header 2"),
@@ -175,6 +176,9 @@ def test_refusals_of_mappings_files_and_formats(tmp_path: Path) -> None:
         data.from_frame(pl.DataFrame({"user": [1.0], "item": [1]}))
     with pytest.raises(DataError, match="frame, row 2, field 'item': the id is missing"):
         data.from_frame(pl.DataFrame({"user": [1, 2], "item": ["a", None]}))
+    assert refusal(write(tmp_path / "a.jsonl", '{"user": 1, "item": 2}\n\n{"user": 1}\n')).startswith("a.jsonl, row 3, field 'item'")
+    with pytest.raises(DataError, match="row 2, field 'order': not a whole number"):
+        data.from_frame(pl.DataFrame({"user": [1, 1], "item": [1, 2], "order": [1.0, 1.5]}))
     folder = tmp_path / "two"
     folder.mkdir()
     write(folder / "a.csv", "x")

@@ -18,7 +18,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "item": ("item", "itemid", "iid", "movieid", "bookid", "productid", "product", "parentasin", "asin", "isbn", "artistid", "trackid"),
     "value": ("value", "rating", "score", "stars", "overall", "bookrating", "weight", "playcount", "plays"),
     "time": ("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date"),
-    "order": ("order", "position"),
+    "order": ("order",),
     "part": ("part", "split"),
     "title": ("title", "name", "itemtitle", "itemname", "movietitle", "booktitle", "productname", "entityname"),
 }
@@ -30,6 +30,7 @@ PARTS = {"train": "train", "training": "train", "valid": "valid", "validation": 
     "testing": "test",
 }
 """How the parts of a split are written."""
+ISO_DATE = r"^\d{4}-\d\d-\d\d"
 DAY = 86_400
 UNITS = ((10**17, 10**9, "nanoseconds"), (10**14, 10**6, "microseconds"), (10**11, 10**3, "milliseconds"))
 """From what number on a time is in which unit. 10^11 seconds are the year 5138, 10^11 milliseconds the year 1973."""
@@ -125,6 +126,8 @@ def whole_numbers(table: Table, name: str) -> NDArray[np.int32]:
     """
     column = _plain_typed(table, name)
     parsed = _parse(column, pl.Int32()) if column.dtype == pl.String else column.cast(pl.Int32, strict=False)
+    if column.dtype.is_float():
+        parsed = parsed.set(column != column.floor(), None)
     if parsed.null_count():
         table.refuse(parsed.is_null(), name, lambda value: f"not a whole number of 32 bits: {value!r}" if value is not None else "missing")
     return parsed.to_numpy()
@@ -207,6 +210,7 @@ def _parse_times(table: Table, name: str) -> pl.Series:
     if real.null_count() < len(real) or not len(real):
         table.refuse(real.is_null(), name, _not_a_time)
         return real
+    table.refuse(~column.str.contains(ISO_DATE), name, _not_a_time)  # 03/04/2020 is one day here and another there
     try:
         dated = column.str.to_datetime(strict=False, time_zone="UTC")
     except pl.exceptions.PolarsError:

@@ -123,7 +123,7 @@ def _first(table: Table, n: int, what: tuple[str, ...]) -> list[str]:
 
 def _find(path: Path) -> tuple[Path, str]:
     if path.is_file():
-        return path.parent, path.name.removesuffix(".inter")
+        return path.parent, _base(path.name)
     names = sorted({_base(file.name) for file in path.glob("*.inter")})
     if len(names) != 1:
         found = f"several data sets: {', '.join(names)}; give one of the .inter files" if names else "there is no .inter file"

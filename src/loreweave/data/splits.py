@@ -101,13 +101,14 @@ def given(dataset: Dataset, rng: np.random.Generator) -> Cut:
 
 def leave_last_out(dataset: Dataset, rng: np.random.Generator) -> Cut:
     """Of each user the last positive is the test, the last but one the validation (users with fewer than 3 positives have none; a user with
-    one positive has no test). Order is by time, else by `order`; ties keep the order of the file and are counted. Nothing is drawn."""
+    one positive has no test). Sorted by time, then by `order`; ties keep the order of the file and are counted. Nothing is drawn."""
     log = dataset.interactions
     clock = log.time if log.time is not None else log.order
+    place = log.order if log.order is not None else np.zeros(len(log), dtype=np.int32)
     if clock is None:
         raise DataError(f"{dataset.name}: leave_last_out needs a time or an order; use given, ratio or cold_items")
     positive = _positive(log)
-    rows = np.lexsort((clock, log.user))  # stable: ties keep the order of the file
+    rows = np.lexsort((place, clock, log.user))  # stable: ties keep the order of the file
     user, wanted = log.user[rows], positive[rows]
     total = np.bincount(log.user[positive], minlength=dataset.n_users)
     later = total[user] - _running_count(user, wanted)  # positives of the user after this row (0: this is the last, or after it)
@@ -116,7 +117,7 @@ def leave_last_out(dataset: Dataset, rng: np.random.Generator) -> Cut:
     held = np.where(total >= VALID_LEAST, 2, np.where(total == 2, 1, 0))[user]
     is_train = (later >= held) & ~is_test & ~is_valid
     before = np.roll(rows, 1)
-    tied = is_test & (user == np.roll(user, 1)) & (clock[rows] == clock[before])
+    tied = is_test & (user == np.roll(user, 1)) & (clock[rows] == clock[before]) & (place[rows] == place[before])
     tied[0] = False
     counts = {"users tied at the test item, file order kept": int(tied.sum())}
     counts["negatives later than a held-out item, left out"] = int((~wanted & ~is_train).sum())

@@ -270,7 +270,10 @@ def _bad_bytes(path: Path, raw: bytes, error: UnicodeDecodeError, separator: str
 def _read_json_lines(path: Path) -> Table:
     raw = read_bytes(path)
     try:
-        return Table(str(path), pl.read_ndjson(io.BytesIO(raw), infer_schema_length=None), first_row=1)
+        frame = pl.read_ndjson(io.BytesIO(raw), infer_schema_length=None)
+        filled = [row for row, line in enumerate(raw.split(b"\n"), 1) if line.strip()] if frame.height <= raw.count(b"\n") else []
+        rows = pl.Series(filled, dtype=pl.Int64) if len(filled) == frame.height else None  # blank lines shift the numbers
+        return Table(str(path), frame, first_row=1, rows=rows)
     except DAMAGED as error:
         failure = error
     for row, line in enumerate(raw.split(b"\n"), 1):
