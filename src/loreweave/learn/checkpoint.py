@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+import loreweave
 from loreweave.errors import SavedError
 from loreweave.files import FORMAT_VERSION, folder_written_atomically, read_arrays, read_manifest, write_arrays, write_json
 
@@ -39,7 +40,7 @@ def save(
             arrays |= {f"optimizer.{name}.{index}.{key}": np.array(value.numpy()) for key, value in moments.items()}
     with folder_written_atomically(folder) as temporary:
         write_arrays(temporary / "checkpoint.safetensors", arrays)
-        write_json(temporary / "manifest.json", {"format": FORMAT_VERSION, "checkpoint": progress})
+        write_json(temporary / "manifest.json", {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, "checkpoint": progress})
 
 
 def load(folder: Path, module: nn.Module, optimizers: Optimizers, generator: torch.Generator) -> tuple[State | None, dict[str, Any]] | None:

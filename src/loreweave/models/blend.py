@@ -152,7 +152,7 @@ class Blend(Recommender):
     # Scoring
 
     def _score_rows(self, history: sparse.csr_array, interests: sparse.csr_array) -> Scores:
-        parts = [part._score_rows(history, self._interests_of(part, interests)) for part in self.parts]
+        parts = [part._scores(history, self._interests_of(part, interests)) for part in self.parts]
         return _weighted([_standardised(scores, history, self._met) for scores in parts], self.weights)
 
     def score_codes(self, users: Codes) -> Scores:
@@ -186,13 +186,13 @@ class Blend(Recommender):
         score, merged, offset, exact = 0.0, dict[tuple[str, Any], Cause](), 0.0, True
         for part, weight in zip(self.parts, self.weights, strict=True):
             held = self._interests_of(part, interests)
-            row = part._score_rows(history, held) if user is None else part.score_codes(np.array([user], dtype=np.int32))
+            row = part._scores(history, held) if user is None else part.score_codes(np.array([user], dtype=np.int32))
             mean, deviation = _moments(row, history, self._met)
             scale = weight / float(deviation[0, 0])
             offset -= scale * float(mean[0, 0])
             score += scale * (float(row[0, item]) - float(mean[0, 0]))
             try:
-                _, causes, adds_up = part._causes(history, held, item, user)
+                _, causes, adds_up = part._told(history, held, item, user)
             except LoreweaveError:
                 causes, adds_up = [Cause("bias", part.name, f"the score by {part.name}", float(row[0, item]))], False
             exact = exact and adds_up

@@ -36,7 +36,7 @@ def test_equals_the_dense_formula(
     for row in similar:
         row[np.argsort(-row, kind="stable")[kept:]] = 0
     model = ItemKNN(neighbours=kept, shrinkage=shrinkage).fit(dataset)
-    np.testing.assert_allclose(model.score(dataset.users.ids), dense @ similar.T, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model._score_rows(model.history, model.interests), dense @ similar.T, rtol=1e-5, atol=1e-6)
 
 
 def test_causes_are_similarities(dataset: Dataset, dense: np.ndarray) -> None:

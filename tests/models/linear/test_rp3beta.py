@@ -28,12 +28,13 @@ def test_equals_the_dense_walk(dataset: Dataset, dense: np.ndarray, alpha: float
         for row in walks:
             row[np.argsort(-row, kind="stable")[kept:]] = 0
     model = RP3beta(alpha=alpha, beta=beta, neighbours=kept).fit(dataset)
-    np.testing.assert_allclose(model.score(dataset.users.ids), to_items @ walks, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(model._score_rows(model.history, model.interests), to_items @ walks, rtol=1e-4, atol=1e-7)
 
 
 def test_a_walk_ends_somewhere(dataset: Dataset, dense: np.ndarray) -> None:
     """With α = 1 and β = 0 the scores of somebody with a history are probabilities."""
-    total = RP3beta(beta=0.0).fit(dataset).score(dataset.users.ids).sum(axis=1)
+    model = RP3beta(beta=0.0).fit(dataset)
+    total = model._score_rows(model.history, model.interests).sum(axis=1)
     np.testing.assert_allclose(total, dense.any(axis=1), rtol=1e-5)
 
 
