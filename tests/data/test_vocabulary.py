@@ -18,6 +18,8 @@ from loreweave.errors import DataError
     st.one_of(
         st.lists(st.text(st.characters(codec="utf-8"), max_size=3)),
         st.lists(st.integers(-5, 5)),
+        st.lists(st.integers(-3, 30).map(str)),
+        st.lists(st.sampled_from(["1", "01", "+1", "-1", "0", "-0", "00", "", " 1", "1 ", "1.0", "10", "x"])),
         st.lists(st.integers(-(2**63), 2**63 - 1)),
     )
 )
