@@ -133,3 +133,30 @@ def test_compare_prints_a_table_and_where_the_report_is(run: Run, films: Path, t
     assert "ndcg@10" in ran.out
     assert "popular" in ran.out
     assert str(tmp_path / "r" / "report.html") in ran.out.replace("\n", "")
+
+
+def test_a_fit_that_was_stopped_goes_on_to_the_same_result(run: Run, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from loreweave.learn import checkpoint
+
+    small = ("--model", "lightgcn", "--set", "dim=4", "--set", "epochs=6", "--set", "batch_size=256", "--knowledge", "none")
+    assert run("fit", films, *small, "--out", tmp_path / "whole").code == 0
+    save, calls = checkpoint.save, []
+
+    def stop_after_the_third(*arguments: Any, **named: Any) -> None:
+        save(*arguments, **named)
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", stop_after_the_third)
+        stopped = run("fit", films, *small, "--out", tmp_path / "stopped")
+    assert stopped.code == 130
+    assert not (tmp_path / "stopped").exists()
+    assert (tmp_path / "stopped.checkpoints").is_dir()
+    assert run("fit", films, *small, "--out", tmp_path / "stopped", "--resume").code == 0
+    assert not (tmp_path / "stopped.checkpoints").exists()
+    whole, resumed = lw.load(tmp_path / "whole"), lw.load(tmp_path / "stopped")
+    assert resumed.config == whole.config
+    assert (resumed.score(["3"]) == whole.score(["3"])).all()

@@ -68,7 +68,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     from rich.text import Text
 
     numbers = set(right)
-    table = Table(box=box.SIMPLE_HEAD, title=Text(clean(title)) if title else None, title_justify="left")
+    if title:
+        print(one_line(title))
+    table = Table(box=box.SIMPLE_HEAD)
     for name in columns:
         table.add_column(Text(clean(name)), justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
