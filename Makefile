@@ -22,8 +22,12 @@ lint: .venv/.all
 docs: .venv/.all
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-bench: .venv/.all
+bench: .venv/.all bench/.peers/pyg
 	set -e; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+# A peer in a folder of its own: it must not touch the environment's torch.
+bench/.peers/pyg:
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ torch_geometric xxhash psutil
 
 clean:
 	rm -rf .venv docs/_build runs/demo

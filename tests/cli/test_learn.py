@@ -160,3 +160,22 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(run: Run, films: Path
     whole, resumed = lw.load(tmp_path / "whole"), lw.load(tmp_path / "stopped")
     assert resumed.config == whole.config
     assert (resumed.score(["3"]) == whole.score(["3"])).all()
+
+
+@pytest.mark.parametrize("name", ["dbbook2014", "book-crossing"])
+def test_the_shipped_settings_are_the_published_ones(name: str) -> None:
+    pytest.importorskip("torch")
+    from loreweave.cli import inputs
+    from loreweave.models.graph.cikgrec import PAPER
+
+    path = Path(__file__).parents[2] / "examples" / f"cikgrec-paper-{name}.toml"
+    assert inputs.settings({"cikgrec": "cikgrec"}, (), path) == ({"cikgrec": PAPER[name]}, {})
+
+
+def test_a_file_may_hold_options_of_the_command(run: Run, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        "[compare]\nmodels = ['ease']\nseeds = [4, 2]\ntune = false\nk = [5]\n[ease]\nl2 = 9\n", encoding="utf-8"
+    )
+    told = run("compare", films, "--config", tmp_path / "mine.toml", "--knowledge", "none", "--out", tmp_path / "r", "--json").json()
+    assert [(row["model"], row["seed"], row["settings"]) for row in told["results"]] == [("ease", 4, {"l2": 9}), ("ease", 2, {"l2": 9})]
+    assert {name for name in told["results"][0]["metrics"] if name.startswith("recall")} == {"recall@5", "recall@20"}
