@@ -226,4 +226,4 @@ class CIKGRec(LightGCN):
     config_class: ClassVar[type[Config]] = CIKGRecConfig
     network_class: ClassVar[type[LightGCNNetwork]] = CIKGRecNetwork
     knowledge_settings = ("interests", "uir")
-    grid: ClassVar[dict[str, list[Any]]] = {"temperature": [0.1, 0.15, 0.2]}
+    grid: ClassVar[dict[str, list[Any]]] = {"temperature": [0.15, 0.2]}

@@ -43,7 +43,7 @@ class LightGCNConfig(Config):
     """L: products with the adjacency."""
     loss: Literal["softmax", "bpr"] = "softmax"
     """Ranking loss: softmax over all items of the cosine, or BPR with one uniform negative on the inner product."""
-    temperature: float = Field(0.15, gt=0)
+    temperature: float = Field(0.2, gt=0)
     """τ of the softmax."""
     sampled_items: int = Field(8192, ge=1)
     """Draws for the sampled softmax, used above 50,000 items."""
@@ -57,7 +57,7 @@ class LightGCNConfig(Config):
     """Interactions a step."""
     epochs: int = Field(40, ge=1)
     """At most; fewer where validation stops earlier."""
-    patience: int = Field(5, ge=1)
+    patience: int = Field(3, ge=1)
     """Evaluations without a gain before stopping."""
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations on validation."""
@@ -144,7 +144,7 @@ class LightGCN(GraphRecommender):
     config_class: ClassVar[type[Config]] = LightGCNConfig
     network_class: ClassVar[type[LightGCNNetwork]] = LightGCNNetwork
     knowledge_settings: ClassVar[tuple[str, ...]] = ("interests",)
-    grid: ClassVar[dict[str, list[Any]]] = {"temperature": [0.1, 0.15, 0.2]}
+    grid: ClassVar[dict[str, list[Any]]] = {"temperature": [0.15, 0.2]}
 
     @property
     def cosine(self) -> bool:
