@@ -195,3 +195,14 @@ def test_a_torn_cell_is_an_error_that_says_so(tmp_path: Path) -> None:
     cell.write_text('{"metrics":')
     with pytest.raises(SavedError, match="damaged"):
         compared(tmp_path / "run", models=["popular"], seeds=(1,))
+
+
+def test_an_ablation_runs_the_real_arm_alone(tmp_path: Path) -> None:
+    result = compared(tmp_path / "run", controls=(), claims=[("stub real", "popular none", "recall@2")])
+    assert {(row["model"], row["knowledge"]) for row in result["results"]} == {("popular", "none"), ("stub", "real")}
+    assert [test["claim"] for test in result["tests"]] == ["stub real − popular none, recall@2"]
+    assert result["groups"] == []
+    with pytest.raises(ConfigError, match="controls are none and shuffled"):
+        compared(tmp_path / "other", controls=("noised",))
+    with pytest.raises(ConfigError, match="permutations are measured against the arm none"):
+        compared(tmp_path / "other", controls=("shuffled",), permutations=2)

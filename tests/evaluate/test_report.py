@@ -60,7 +60,7 @@ def test_harm_is_said_with_its_sign() -> None:
 def test_a_report_without_knowledge_one_seed_and_one_k_is_written_all_the_same(tmp_path: Path) -> None:
     result = compared(tmp_path / "run", models=["popular"], knowledge=None, seeds=(1,), ks=(5,))
     text = (tmp_path / "run/report.html").read_text(encoding="utf-8")
-    assert headline(result) == "tribes <b>: models compared, without knowledge"
-    assert "without knowledge" in text
+    assert headline(result) == "tribes <b>: models compared, no verdict on knowledge"
+    assert "no verdict on knowledge" in text
     assert "Tests named before the run" not in text
     assert "One seed" in text

@@ -36,6 +36,10 @@ def compare(
         str | None,
         typer.Option("--noise", rich_help_panel=options.LEARNING, help="Further arms with this share of wrong records: 0.1,0.3."),
     ] = None,
+    controls: Annotated[
+        str,
+        typer.Option("--controls", rich_help_panel=options.LEARNING, help="What real knowledge is held against; empty for an ablation."),
+    ] = "none,shuffled",
     permutations: Annotated[
         int,
         typer.Option(
@@ -110,6 +114,7 @@ def compare(
         how=split,
         seeds=chosen_seeds,
         noise=rates,
+        controls=[arm.strip() for arm in controls.split(",") if arm.strip()],
         settings=settings,
         tune=tune,
         ks=ks,

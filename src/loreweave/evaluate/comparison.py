@@ -38,6 +38,7 @@ def compare(
     how: str | None = None,
     seeds: Sequence[int] = (1, 2, 3),
     noise: Sequence[float] = (),
+    controls: Sequence[str] = ("none", "shuffled"),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     tune: bool = True,
     ks: Sequence[int] = (20, 50, 100),
@@ -60,6 +61,7 @@ def compare(
         how, split_options: as for `loreweave.data.split`.
         seeds: of the split, of the models, and of the shuffled and noised arms.
         noise: rates of further arms, `noised-30` for 0.3.
+        controls: what `real` is held against; fewer for an ablation whose claims are about `real` alone.
         settings: by name, settings that are fixed and not walked.
         tune: walk the models' grids; False keeps to `settings` and the defaults.
         ks: cuts.
@@ -80,7 +82,18 @@ def compare(
         SavedError: `out` is something else, or cannot be written.
     """
     names = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
-    plan = Plan(names, dict(settings or {}), tuple(seeds), _noised(noise), metric, tune, permutations, dict(filters or {}), Path(out))
+    plan = Plan(
+        names,
+        dict(settings or {}),
+        tuple(seeds),
+        _noised(noise),
+        metric,
+        tune,
+        permutations,
+        dict(filters or {}),
+        Path(out),
+        tuple(controls),
+    )
     family = plan.check(claims, ks)
     _claim_folder(plan, dataset)
     rounds, warnings = _rounds(dataset, knowledge, plan.seeds, how, split_options, undated)
@@ -210,7 +223,7 @@ def _result(
     return {
         "results": [{key: one.row[key] for key in shown} for one in found if one.cell.permutation is None],
         "tests": summary.paired_tests(values, family) if family else [],
-        "groups": summary.group_gains(values, [name for name in plan.names if plan.knows[name]], plan.metric),
+        "groups": summary.group_gains(values, [name for name in plan.names if plan.knows[name] and "none" in plan.controls], plan.metric),
         "popularity": summary.popularity_rows(found, recall),
         "permutations": summary.permutation_rows(found, plan.metric),
         "deletion": [{"model": one.cell.name, **one.row["deletion"]} for one in kept if one.row["deletion"]],

@@ -24,6 +24,7 @@ class Plan:
         names: name of a row → registered model.
         settings: by name, what is fixed.
         noise: arm → rate.
+        controls: arms beside `real` that are run, of `none` and `shuffled`.
         knows: by name, whether the model uses knowledge; set by `check`.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     permutations: int
     filters: dict[str, Any]
     out: Path
+    controls: tuple[str, ...] = ("none", "shuffled")
     knows: dict[str, bool] = field(default_factory=dict)
 
     def check(self, claims: Sequence[tuple[str, str, str]], ks: Sequence[int]) -> list[Claim]:
@@ -49,6 +51,10 @@ class Plan:
             raise ConfigError("a comparison needs at least one model, and at least one seed, each once")
         if any(not 0 < rate <= 1 for rate in self.noise.values()):
             raise ConfigError(f"noise rates lie above 0 and at most at 1, got {list(self.noise.values())}")
+        if not set(self.controls) <= {"none", "shuffled"} or len(set(self.controls)) < len(self.controls):
+            raise ConfigError(f"controls are none and shuffled, each at most once, got {list(self.controls)}")
+        if self.permutations and "none" not in self.controls:
+            raise ConfigError("permutations are measured against the arm none; leave it among the controls")
         if not ks or min(ks) < 1 or self.permutations < 0 or self.permutations == 1:
             raise ConfigError("ks are whole numbers from 1; permutations 0, or at least 2 (one draw is no evidence)")
         if stray := set(self.settings) - set(self.names):
@@ -58,7 +64,7 @@ class Plan:
                 raise ConfigError(f"{name!r} cannot be the name of a folder beside cells, tuning and checkpoints; choose another")
         self.knows = {name: create(model, self.fixed(name, self.seeds[0])).uses_knowledge for name, model in self.names.items()}
         knowing = [name for name in self.names if self.knows[name]]
-        family = [Claim((name, "real"), (name, other), self.metric) for name in knowing for other in ("none", "shuffled")]
+        family = [Claim((name, "real"), (name, other), self.metric) for name in knowing for other in self.controls]
         for better, worse, metric in claims:
             family.append(Claim(self._side(better), self._side(worse), metric))
         for name in (self.metric, *(claim.metric for claim in family)):
@@ -74,7 +80,7 @@ class Plan:
 
     def arms(self, name: str) -> list[str]:
         """The arms of a row's model, `real` first: the others keep its settings."""
-        return ["real", "none", "shuffled", *self.noise] if self.knows[name] else ["none"]
+        return ["real", *self.controls, *self.noise] if self.knows[name] else ["none"]
 
     def fixed(self, name: str, seed: int) -> dict[str, Any]:
         """The caller's settings, and the run's seed where the model has one."""

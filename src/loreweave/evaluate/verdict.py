@@ -23,7 +23,7 @@ class Verdict:
 def verdicts(result: Mapping[str, Any]) -> list[Verdict]:
     """One for each model with the tests real − none and real − shuffled, best model first."""
     by_claim = {(model, _control_of(test)): test for test in result["tests"] if (model := _model_of(test)) is not None}
-    models = list(dict.fromkeys(model for model, _ in by_claim))
+    models = [model for model in dict.fromkeys(model for model, _ in by_claim) if {(model, "none"), (model, "shuffled")} <= set(by_claim)]
     means = {
         model: [
             row["metrics"][result["protocol"]["metric"]] for row in result["results"] if (row["model"], row["knowledge"]) == (model, "real")
@@ -38,7 +38,7 @@ def headline(result: Mapping[str, Any]) -> str:
     """The answer in one line."""
     name, found = result["protocol"]["data"]["name"], verdicts(result)
     if not found:
-        return f"{name}: models compared, without knowledge"
+        return f"{name}: models compared, no verdict on knowledge"
     helped = [verdict.model for verdict in found if verdict.tone == "good"]
     if len(helped) == len(found):
         return f"{name}: the knowledge helped" + (f" all {len(found)} models" if len(found) > 1 else f" {found[0].model}")
