@@ -92,7 +92,7 @@ def compare(
 
         loreweave compare data/dbbook2014 --models cikg-linear --noise 0.1,0.3 --seeds 1,2 --out runs/noise --json
 
-        loreweave compare ratings.csv --models cikgrec,without=cikgrec --set without.uir_weight=0 --out runs/ablation
+        loreweave compare ratings.csv --models cikgrec,without=cikgrec --set without.uir=false --controls "" --out runs/ablation
     """
     from loreweave.evaluate import compare as run
 
@@ -166,6 +166,7 @@ def read_claim(text: str) -> tuple[str, str, str]:
 
 def print_comparison(result: Mapping[str, Any]) -> None:
     """Means over seeds, a row a model and arm; the paired tests; what they hold under."""
+    from loreweave.evaluate.protocol import statement
     from loreweave.evaluate.summary import mean_and_spread
 
     results, protocol = result["results"], result["protocol"]
@@ -209,8 +210,7 @@ def print_comparison(result: Mapping[str, Any]) -> None:
         {
             "data": f"{data['name']}, {data['interactions']:,} interactions, fingerprint {protocol['data_fingerprint']}",
             "split": f"{split['how']}: {split['train']:,} train, {split['valid']:,} validation, {split['test']:,} test",
-            "seeds": ", ".join(str(seed) for seed in protocol["seeds"]),
-            "ranking": f"{protocol['ranking']}; ties {protocol['ties']}",
+            "protocol": statement(protocol),
         }
     )
     note(*protocol["warnings"])
