@@ -37,7 +37,7 @@ VALIDATION_BLOCK = 1024
 class LightGCNConfig(Config):
     """Settings of LightGCN; the defaults were chosen on validation (DBbook2014)."""
 
-    dim: int = Field(64, ge=1)
+    dim: int = Field(128, ge=1)
     """d: length of an embedding."""
     layers: int = Field(3, ge=0)
     """L: products with the adjacency."""
