@@ -179,3 +179,17 @@ def test_a_file_may_hold_options_of_the_command(run: Run, films: Path, tmp_path:
     told = run("compare", films, "--config", tmp_path / "mine.toml", "--knowledge", "none", "--out", tmp_path / "r", "--json").json()
     assert [(row["model"], row["seed"], row["settings"]) for row in told["results"]] == [("ease", 4, {"l2": 9}), ("ease", 2, {"l2": 9})]
     assert {name for name in told["results"][0]["metrics"] if name.startswith("recall")} == {"recall@5", "recall@20"}
+
+
+def test_a_blend_is_written_as_toml(tmp_path: Path) -> None:
+    import tomllib
+
+    from loreweave.cli.fit import _write_toml
+
+    settings = {
+        "weights": [1.0, 0.5],
+        "parts": [{"model": "ease", "settings": {"l2": 9.0}}, {"model": "popular", "settings": {}}],
+        "x": None,
+    }
+    _write_toml(tmp_path / "t.toml", "blend", settings)
+    assert tomllib.loads((tmp_path / "t.toml").read_text()) == {"blend": {key: settings[key] for key in ("weights", "parts")}}

@@ -85,13 +85,19 @@ def pairs(interactions: Interactions) -> set[tuple[int, int]]:
     return set(zip(interactions.user.tolist(), interactions.item.tolist(), strict=True))
 
 
-def tribes() -> Dataset:
-    """36 readers of three tribes, each of which reads its own twelve books: who somebody is says what they read."""
+def tribes(*, given: bool = False) -> Dataset:
+    """36 readers of three tribes, each of which reads its own twelve books: who somebody is says what they read.
+
+    `given`: it comes with a test part, the last two books of everybody.
+    """
     rng = np.random.default_rng(0)
     rows = [(f"u{user:02}", f"b{12 * (user % 3) + book:02}") for user in range(36) for book in rng.choice(12, size=8, replace=False)]
     books = sorted({book for _, book in rows})
     titles = pl.DataFrame({"item": books, "title": [f"<script>alert({book!r})</script>" for book in books]})
-    return from_frame(pl.DataFrame(rows, schema=["user", "item"], orient="row"), items=titles, name="tribes <b>")
+    log = pl.DataFrame(rows, schema=["user", "item"], orient="row")
+    if given:
+        log = log.with_columns(part=pl.Series(["test" if place % 8 >= 6 else "train" for place in range(len(rows))]))
+    return from_frame(log, items=titles, name="tribes <b>")
 
 
 def interests(as_of: str | None) -> Knowledge:
@@ -120,4 +126,5 @@ OPTIONS: dict[str, Any] = {"how": "ratio", "seeds": (1, 2), "ks": (2, 5), "metri
 
 def compared(out: Path, models: Any = ("popular", "stub"), **options: Any) -> dict[str, Any]:
     """The comparison most tests are about."""
-    return compare(tribes(), models, out, **{"knowledge": Oracle(), **OPTIONS, **options})
+    data = tribes(given=options.get("how") == "given")
+    return compare(data, models, out, **{"knowledge": Oracle(), **OPTIONS, **options})

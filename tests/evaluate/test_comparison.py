@@ -95,13 +95,28 @@ def test_shuffled_and_noised_keep_the_settings_of_real(tmp_path: Path) -> None:
     assert not real.equals(shuffled)
 
 
-def test_a_model_that_chooses_epochs_walks_its_grid_at_the_first_seed_only(tmp_path: Path) -> None:
-    result = compared(tmp_path / "run", models=["epochs"], seeds=(1, 2, 3))
+@pytest.mark.parametrize(("how", "walked"), [("given", 1), ("ratio", 4)])
+def test_a_model_that_chooses_epochs_walks_its_grid_once_where_test_stays_the_same(tmp_path: Path, how: str, walked: int) -> None:
+    """With `ratio` every seed has a test part of its own, which another seed's train may hold: nothing chosen there is taken over."""
+    result = compared(tmp_path / "run", models=["epochs"], seeds=(1, 2, 3), how=how)
     trials = {(row["seed"], row["knowledge"]): row["trials"] for row in result["tuning"]}
-    assert trials == {(1, "real"): 4, (1, "none"): 2, (2, "real"): 1, (2, "none"): 1, (3, "real"): 1, (3, "none"): 1}
+    none = min(walked, 2)
+    assert trials == {(1, "real"): 4, (1, "none"): 2} | {(seed, arm): n for seed in (2, 3) for arm, n in (("real", walked), ("none", none))}
     assert all(row["settings"]["epochs"] == 3 for row in result["results"])
     assert all(fit["settings"]["epochs"] == 3 for fit in Remembering.fits if fit["valid"] is None)
-    assert len({json.dumps(row["settings"]["power"]) for row in result["results"] if row["knowledge"] == "real"}) == 1
+    if how == "given":
+        assert len({json.dumps(row["settings"]["power"]) for row in result["results"] if row["knowledge"] == "real"}) == 1
+
+
+def test_without_tuning_a_model_that_chooses_nothing_is_fitted_once_a_cell(tmp_path: Path) -> None:
+    result = compared(tmp_path / "run", models=["popular"], tune=False)
+    assert [(row["trials"], row["value"]) for row in result["tuning"]] == [(0, None), (0, None)]
+
+
+def test_what_cannot_be_split_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        compared(tmp_path / "run", how="global_time")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_second_run_repeats_nothing(tmp_path: Path) -> None:

@@ -272,14 +272,23 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
 
 
 def _write_toml(path: Path, model: str, settings: Mapping[str, Any]) -> None:
-    """One table; JSON's notation of numbers, text, booleans and lists is TOML's too, and nothing else occurs in a grid."""
-    import json
-
+    """One table of a model's settings."""
     from loreweave.files import write_atomically
 
-    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items() if value is not None)
+    text = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items() if value is not None)
 
     def write(temporary: Path) -> None:
         temporary.write_text(f"[{model}]\n{text}", encoding="utf-8")
 
     write_atomically(path, write)
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML's notation, which is JSON's but for tables and for what is missing."""
+    import json
+
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items() if item is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value)

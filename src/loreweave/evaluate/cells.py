@@ -61,7 +61,8 @@ class Cell:
             "knowledge": fingerprints.of_knowledge(self.knowledge),
             "ks": list(self.ks),
             "origin": dict(self.origin) if self.keep else None,
-            **{name: getattr(self, name) for name in ("name", "model", "arm", "seed", "permutation", "settings", "keep")},
+            **{name: getattr(self, name) for name in ("name", "model", "arm", "seed", "permutation", "keep")},
+            "config": create(self.model, self.settings).config.model_dump(mode="json"),
         }
         return fingerprints.of_value(depends)
 

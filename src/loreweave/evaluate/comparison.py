@@ -23,6 +23,8 @@ from loreweave.evaluate.tuning import Tuned, tune
 from loreweave.files import read_manifest, write_json
 from loreweave.knowledge.records import Knowledge
 from loreweave.knowledge.source import KnowledgeSource
+from loreweave.models import model_class
+from loreweave.models.base import Recommender
 from loreweave.progress import track
 
 FIRST_PERMUTATION = 1000
@@ -95,12 +97,16 @@ def compare(
         tuple(controls),
     )
     family = plan.check(claims, ks)
-    _claim_folder(plan, dataset)
+    _check_folder(plan.out)
     rounds, warnings = _rounds(dataset, knowledge, plan.seeds, how, split_options, undated)
+    write_json(plan.out / "manifest.json", plan.manifest(dataset, finished=False))
     if not any(len(each.refitting) for each in rounds):
-        warnings.append("there is no knowledge here: every model ran without")
         plan.knows = dict.fromkeys(names, False)
-        family = [claim for claim in family if {claim.better[1], claim.worse[1]} == {"none"}]
+        kept = [claim for claim in family if {claim.better[1], claim.worse[1]} == {"none"}]
+        warnings.append(
+            f"there is no knowledge here: every model ran without, and {len(family) - len(kept)} tests that need it were left out"
+        )
+        family = kept
     found, tuned = _run(plan, rounds, sorted({*ks, *(parse_metric(name)[1] for name in (metric, *(claim.metric for claim in family)))}))
     result = _result(plan, dataset, knowledge, rounds, family, found, tuned, warnings)
     write_json(plan.out / "results.json", result)
@@ -110,19 +116,19 @@ def compare(
 
 
 def _noised(rates: Sequence[float]) -> dict[str, float]:
+    if not all(0 < rate <= 1 for rate in rates):
+        raise ConfigError(f"noise rates lie above 0 and at most at 1, got {list(rates)}")
     arms = {f"noised-{round(rate * 100)}": rate for rate in rates}
     if len(arms) < len(rates):
         raise ConfigError(f"noise rates must differ by a whole percent, got {list(rates)}")
     return arms
 
 
-def _claim_folder(plan: Plan, dataset: Dataset) -> None:
-    out = plan.out
+def _check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise SavedError(f"{out}: is a file; choose another place for the comparison")
     if out.is_dir() and any(out.iterdir()) and read_manifest(out).get("kind") != "comparison":
         raise SavedError(f"{out}: holds something else than a comparison; choose another place or remove it")
-    write_json(out / "manifest.json", plan.manifest(dataset, finished=False))
 
 
 def _rounds(
@@ -167,7 +173,8 @@ def _run(plan: Plan, rounds: Sequence[Round], ks: Sequence[int]) -> tuple[list[F
         chosen_for = "none" if arm == "none" else "real"
         place = (name, each.seed, chosen_for)
         if place not in tuned:
-            tuned[place] = _choose(plan, name, each, chosen_for, tuned.get((name, plan.seeds[0], chosen_for)))
+            same_test = each.split.test_fingerprint == rounds[0].split.test_fingerprint
+            tuned[place] = _choose(plan, name, each, chosen_for, tuned.get((name, plan.seeds[0], chosen_for)) if same_test else None)
         first = each is rounds[0] and number is None and arm == ("real" if plan.knows[name] else "none")
         origin = {"filters": plan.filters, "split": each.split.describe(), "part": "refit", "data": each.split.train.name}
         settings, refitted_on = tuned[place].settings, _knowledge_of(plan, arm, each, number)
@@ -185,8 +192,13 @@ def _arms(plan: Plan, name: str, first: bool) -> Iterator[tuple[str, int | None]
 
 
 def _choose(plan: Plan, name: str, each: Round, arm: str, first: Tuned | None) -> Tuned:
-    """Settings for one seed. Where the first seed showed that a fit chooses for itself, its grid's winner is kept."""
+    """Settings for one seed. Where the `first` seed showed that a fit chooses for itself, its grid's winner is kept.
+
+    `first` is given only where the test part is the same at every seed: one seed's train may hold another's test.
+    """
     fixed = plan.fixed(name, each.seed)
+    if not plan.tune and model_class(plan.names[name]).chosen_settings is Recommender.chosen_settings:
+        return Tuned(fixed, None, [], {}, {})
     grid: dict[str, list[Any]] | None = None if plan.tune else {}
     if first is not None and first.chosen:
         fixed, grid = {**fixed, **first.point}, {}

@@ -137,7 +137,14 @@ def further(result: Result) -> str:
 def chosen(result: Result) -> Markup:
     """Settings chosen on validation, a row a model, arm and seed."""
     rows = [
-        [row["model"], row["knowledge"], row["seed"], f"{row['value']:.4f}", row["trials"], _settings(row["settings"])]
+        [
+            row["model"],
+            row["knowledge"],
+            row["seed"],
+            "" if row["value"] is None else f"{row['value']:.4f}",
+            row["trials"],
+            _settings(row["settings"]),
+        ]
         for row in result["tuning"]
     ]
     heads = ["model", "knowledge", "seed", f"{metric_name(result['protocol']['metric'])} on validation", "trials", "settings"]

@@ -49,8 +49,6 @@ class Plan:
         """
         if not self.names or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError("a comparison needs at least one model, and at least one seed, each once")
-        if any(not 0 < rate <= 1 for rate in self.noise.values()):
-            raise ConfigError(f"noise rates lie above 0 and at most at 1, got {list(self.noise.values())}")
         if not set(self.controls) <= {"none", "shuffled"} or len(set(self.controls)) < len(self.controls):
             raise ConfigError(f"controls are none and shuffled, each at most once, got {list(self.controls)}")
         if self.permutations and "none" not in self.controls:

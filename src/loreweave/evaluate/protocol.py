@@ -23,15 +23,13 @@ from loreweave.knowledge.records import Knowledge
 from loreweave.knowledge.source import KnowledgeSource
 
 PACKAGES = ("numpy", "scipy", "polars", "torch")
+BY_THE_FIT = "what a fit chooses itself (epochs, weights of a blend), by ndcg@20 on validation"
 CHOOSING = (
-    "settings by {metric} on validation, for real and none apart; shuffled and noised keep those of real. A model whose fit chooses "
-    "settings itself (epochs) walks its grid at the first seed, and at the others chooses those alone; any other walks its grid at every "
-    "seed. Then one fit on train + validation, and test is looked at once a seed"
-)
-FIXED = (
-    "settings as given; what a fit chooses itself (epochs) by {metric} on validation, for real and none apart. Then one fit on train + "
+    "settings by {metric} on validation, for real and none apart; shuffled and noised keep those of real. A grid is walked at every seed, "
+    f"but by a model that has {BY_THE_FIT}, where the test part is the same at every seed, at the first alone. Then one fit on train + "
     "validation, and test is looked at once a seed"
 )
+FIXED = f"settings as given; {BY_THE_FIT}, for real and none apart. Then one fit on train + validation, and test is looked at once a seed"
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import loreweave
+from loreweave.data.dataset import Dataset
 from loreweave.data.split import Split
 from loreweave.errors import ConfigError, DataError, SavedError, require
 from loreweave.evaluate import fingerprints
@@ -33,14 +34,14 @@ class Tuned:
 
     Attributes:
         settings: all that is to be set for the refit: what the caller fixed, the winner of the grid, and `chosen`.
-        value: the winner's metric on validation.
+        value: the winner's metric on validation; None where there was nothing to choose.
         trials: a row each: `settings` (the point of the grid), `value`, `seconds`, `chosen`.
         point: the winner of the grid alone.
         chosen: what the winner's own fit chose (`Recommender.chosen_settings`: the number of epochs).
     """
 
     settings: dict[str, Any]
-    value: float
+    value: float | None
     trials: list[dict[str, Any]]
     point: dict[str, Any]
     chosen: dict[str, Any]
@@ -83,11 +84,11 @@ def tune(
         raise DataError("the split has no validation part to choose settings on; split with more data, or fit without tuning")
     if not isinstance(knowledge, Knowledge):
         knowledge = Knowledge.none() if knowledge is None else knowledge.infer(split.train)
-    walked = walked_grid(model, knowledge, fixed, grid)
+    walked = walked_grid(model, split.train, knowledge, fixed, grid)
     context = {
         "version": loreweave.__version__,
         "model": model,
-        "settings": fixed,
+        "config": create(model, fixed).config.model_dump(mode="json"),
         "metric": metric,
         "train": fingerprints.of_dataset(split.train),
         "valid": fingerprints.of_interactions(split.valid),
@@ -123,7 +124,7 @@ def tune(
 
 
 def walked_grid(
-    model: str, knowledge: Knowledge, fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]] | None = None
+    model: str, train: Dataset, knowledge: Knowledge, fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]] | None = None
 ) -> dict[str, list[Any]]:
     """The part of a grid that is left to walk.
 
@@ -136,8 +137,8 @@ def walked_grid(
     if unknown or not all(whole.values()):
         wrong = sorted(unknown) or [name for name, values in whole.items() if not values]
         raise ConfigError(f"{model}: the grid's {wrong[0]!r} is no setting of the model, or has no values")
-    meaningless = kind.knowledge_settings if len(knowledge) == 0 else ()
-    return {name: list(values) for name, values in whole.items() if name not in fixed and name not in meaningless}
+    idle = kind.idle_settings(train, knowledge)
+    return {name: list(values) for name, values in whole.items() if name not in fixed and name not in idle}
 
 
 def _points(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:

@@ -146,6 +146,11 @@ class Recommender(ABC):
     def _fit(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
         """Learn. `self.users, items, titles, history, interests` are set."""
 
+    @classmethod
+    def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
+        """Settings that change nothing on these data and this knowledge, and so need not be walked."""
+        return cls.knowledge_settings if len(knowledge) == 0 else ()
+
     def chosen_settings(self) -> dict[str, Any]:
         """Settings that the fit itself chose on validation (the number of epochs), for the refit on train + validation."""
         return {}

@@ -59,6 +59,10 @@ class CIKGLinear(Recommender):
         "l2": [20.0, 50.0, 100.0, 200.0, 500.0],
     }
 
+    @classmethod
+    def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
+        return super().idle_settings(train, knowledge) + (() if train.triples is not None else ("triple_weight",))
+
     def _fit(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
         columns = self._columns(self.history, self.interests)
         if train.triples is not None and self.config.triple_weight > 0:
