@@ -149,8 +149,10 @@ def _numbering(path: Path, used: pl.Series, files: dict[str, int]) -> Numbering:
         )
     lines = read_lines(path)
     rows = pl.DataFrame({"row": range(1, len(lines) + 1), "line": lines}).filter(pl.col("line").str.strip_chars() != "")
+    if rows.is_empty():
+        raise DataError.at("the file is empty", path=path)
     header = rows["line"][0].split()
-    if header[0] == "org_id":
+    if header[:1] == ["org_id"]:
         rows = rows[1:]
     groups = rows.select("row", pl.col("line").str.extract_groups(LIST_LINE).struct.rename_fields(["id", "number", "name"])).unnest("line")
     groups = groups.with_columns(pl.col("number").cast(pl.Int64, strict=False))

@@ -62,9 +62,9 @@ def split(dataset: Dataset, how: str | None = None, *, seed: int = 1, **options:
         raise DataError(f"{dataset.name}: no interactions to split")
     cut = WAYS[how](dataset, np.random.default_rng(seed), **options)
     counts = dict(cut.counts)
-    pairs = _pairs(dataset)
-    valid, counts["validation rows of items already in train, left out"] = _unmet(pairs, cut.valid, cut.train)
-    test, counts["test rows of items already in train, left out"] = _unmet(pairs, cut.test, cut.train | valid)
+    pairs, positive = _pairs(dataset), _positive(log)
+    valid, counts["validation rows of items already in train, left out"] = _unmet(pairs, cut.valid, cut.train & positive)
+    test, counts["test rows of items already in train, left out"] = _unmet(pairs, cut.test, (cut.train & positive) | valid)
     if not cut.train.any() or not test.any():
         raise DataError(f"{dataset.name}: the split {how} leaves nothing to {'test' if cut.train.any() else 'train on'}; choose another")
     known = cut.train | valid

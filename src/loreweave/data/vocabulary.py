@@ -74,6 +74,8 @@ class Vocabulary:
     def encode(self, values: pl.Series | Sequence[Any] | NDArray[Any]) -> Codes:
         """Codes of raw ids, int32 [n]; -1 where an id is unknown. Text is matched with integer ids by its digits, and back."""
         series = values if isinstance(values, pl.Series) else pl.Series(values=list(values), strict=False)
+        if series.dtype.is_float() and self.ids.dtype == pl.Int64:  # 1.7 is nobody, 2.0 is 2
+            series = series.set(series != series.floor(), None)
         series = series.cast(self.ids.dtype, strict=False).rename("id")
         joined = series.to_frame().join(self._frame, on="id", how="left", maintain_order="left")
         return np.ascontiguousarray(joined["code"].fill_null(-1).to_numpy(), dtype=np.int32)

@@ -73,8 +73,8 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
         DataError: nothing is held out, or its codes are not the model's.
         ConfigError: a k below 1, or none.
     """
-    if not ks or min(ks) < 1:
-        raise ConfigError(f"ks must be whole numbers from 1, got {list(ks)}")
+    if not ks or min(ks) < 1 or max(ks) > metric.LARGEST_K:
+        raise ConfigError(f"ks must be whole numbers from 1 to a million, got {list(ks)}")
     ks = sorted(set(ks))
     started = time.perf_counter()
     users, targets, counts = held_out_targets(model, held_out)

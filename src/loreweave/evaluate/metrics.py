@@ -66,6 +66,10 @@ METRICS: dict[str, Metric] = {
 """Name before the `@` → function."""
 
 
+LARGEST_K = 1_000_000
+"""Cuts above it are a slip of the pen: nobody reads that far."""
+
+
 def parse_metric(name: str) -> tuple[Metric, int]:
     """`ndcg@20` to its function and its k.
 
@@ -73,7 +77,7 @@ def parse_metric(name: str) -> tuple[Metric, int]:
         ConfigError: no such metric, or k is not a positive whole number.
     """
     kind, _, k = name.partition("@")
-    if kind not in METRICS or not k.isdigit() or int(k) < 1:
+    if kind not in METRICS or not (k.isascii() and k.isdigit()) or not 1 <= int(k[:12]) <= LARGEST_K:
         raise ConfigError(f"no metric {name!r}; write one of {', '.join(METRICS)} with @k, for example ndcg@20")
     return METRICS[kind], int(k)
 

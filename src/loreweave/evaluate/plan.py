@@ -10,7 +10,7 @@ from typing import Any
 import loreweave
 from loreweave.data.dataset import Dataset
 from loreweave.errors import ConfigError
-from loreweave.evaluate.metrics import parse_metric
+from loreweave.evaluate.metrics import LARGEST_K, parse_metric
 from loreweave.evaluate.summary import Claim
 from loreweave.files import FORMAT_VERSION
 from loreweave.models import create
@@ -53,8 +53,8 @@ class Plan:
             raise ConfigError(f"controls are none and shuffled, each at most once, got {list(self.controls)}")
         if self.permutations and "none" not in self.controls:
             raise ConfigError("permutations are measured against the arm none; leave it among the controls")
-        if not ks or min(ks) < 1 or self.permutations < 0 or self.permutations == 1:
-            raise ConfigError("ks are whole numbers from 1; permutations 0, or at least 2 (one draw is no evidence)")
+        if not ks or min(ks) < 1 or max(ks) > LARGEST_K or self.permutations < 0 or self.permutations == 1:
+            raise ConfigError("ks are whole numbers from 1 to a million; permutations 0, or at least 2 (one draw is no evidence)")
         if stray := set(self.settings) - set(self.names):
             raise ConfigError(f"settings for {min(stray)!r}, which is not compared; there are: {', '.join(self.names)}")
         for name in self.names:

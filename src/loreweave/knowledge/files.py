@@ -14,6 +14,7 @@ from loreweave.errors import DataError, SavedError
 from loreweave.files import (
     FORMAT_VERSION,
     check_digests,
+    check_replaceable,
     digests,
     folder_written_atomically,
     read_frame,
@@ -30,6 +31,7 @@ def save(knowledge: Knowledge, folder: Path | str) -> None:
     Raises:
         SavedError: the place cannot be written, or holds something else.
     """
+    check_replaceable(Path(folder), "knowledge")
     with folder_written_atomically(Path(folder)) as temporary:
         write_frame(temporary / "records.parquet", knowledge.records)
         write_frame(temporary / "interests.parquet", knowledge.interests)
@@ -134,5 +136,5 @@ def _find_bad_line(path: Path) -> None:
             except ValidationError as error:
                 first = error.errors()[0]
                 raise DataError.at(first["msg"], path=path, row=row, field=".".join(map(str, first["loc"])) or None) from None
-            except (ValueError, AttributeError) as error:
+            except (ValueError, AttributeError, RecursionError) as error:
                 raise DataError.at(f"not a JSON object ({error})", path=path, row=row) from None

@@ -13,7 +13,15 @@ from torch import nn
 
 import loreweave
 from loreweave.errors import SavedError
-from loreweave.files import FORMAT_VERSION, folder_written_atomically, read_arrays, read_manifest, write_arrays, write_json
+from loreweave.files import (
+    FORMAT_VERSION,
+    check_replaceable,
+    folder_written_atomically,
+    read_arrays,
+    read_manifest,
+    write_arrays,
+    write_json,
+)
 
 Optimizers = Mapping[str, torch.optim.Optimizer]
 State = dict[str, torch.Tensor]
@@ -38,6 +46,7 @@ def save(
     for name, optimizer in optimizers.items():
         for index, moments in optimizer.state_dict()["state"].items():
             arrays |= {f"optimizer.{name}.{index}.{key}": np.array(value.numpy()) for key, value in moments.items()}
+    check_replaceable(folder, "checkpoint")
     with folder_written_atomically(folder) as temporary:
         write_arrays(temporary / "checkpoint.safetensors", arrays)
         write_json(temporary / "manifest.json", {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, "checkpoint": progress})

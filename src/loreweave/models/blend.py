@@ -52,7 +52,7 @@ class BlendConfig(Config):
     """A weight for each part; None: chosen on validation where there is one at the fit, else all 1."""
     choices: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0], min_length=1)
     """Weights tried on validation for every part but the first, whose weight is 1; all combinations are."""
-    seed: int = 1
+    seed: int = Field(1, ge=0, lt=2**63)
     """Handed to the parts."""
 
     @model_validator(mode="after")
@@ -169,11 +169,15 @@ class Blend(Recommender):
     # Explaining
 
     def score_without(self, user: Any, item: Any, causes: Sequence[Cause]) -> float:
-        """As in the base class, every part by its own way; means and deviations stay those of the whole person."""
+        """As in the base class, every part by its own way; means and deviations stay those of the whole person.
+
+        A part that was told of no interests is asked without the items alone.
+        """
         code, score = self._user_codes([user]), 0.0
         for part, weight in zip(self.parts, self.weights, strict=True):
             mean, deviation = _moments(part.score_codes(code), self.history[code], self._met)
-            score += weight * (part.score_without(user, item, causes) - float(mean[0, 0])) / float(deviation[0, 0])
+            its_own = [cause for cause in causes if cause.kind != "interest" or len(part.interest_ids)]
+            score += weight * (part.score_without(user, item, its_own) - float(mean[0, 0])) / float(deviation[0, 0])
         return score
 
     def _causes(

@@ -21,7 +21,7 @@ def item_weights(gram: Weights, l2: float, n_items: int) -> Weights:
     """B = I − P·diag(P)⁻¹ with P = (G + λI)⁻¹, the first `n_items` columns: float32 [m, n_items], zero on the diagonal.
 
     Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, equation 8. Costs m³ multiply-adds
-    (Cholesky and inverse), in the memory of `gram`, which is overwritten.
+    (Cholesky and inverse), and at the peak the memory of about four arrays like `gram`, which is overwritten.
 
     Raises:
         LoreweaveError: G + λI is not positive definite.

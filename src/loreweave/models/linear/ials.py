@@ -44,7 +44,7 @@ class IALSConfig(Config):
     """ν: 1 scales the regularisation of a user or item by how much is known of it (the default of Rendle et al.), 0 not at all."""
     epochs: int = Field(16, ge=1)
     """Sweeps over users and items. Rendle et al. use 16."""
-    seed: int = 1
+    seed: int = Field(1, ge=0, lt=2**63)
     """Of the item vectors' starting values, normal with standard deviation 0.1 / √d (Rendle et al.)."""
 
 
