@@ -48,10 +48,14 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def folder_written_atomically(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill; on success it takes the place of `folder`, on failure it is removed.
 
+    A folder cannot be renamed over another, so the old one steps aside first, to a fixed name. Killed between the two renames, the
+    writer leaves it there, and `recover` puts it back.
+
     Raises:
         SavedError: the disk is full, the place cannot be written, or `folder` is something that Loreweave did not save.
     """
     folder = Path(folder)
+    recover(folder)
     if folder.exists() and not _ours(folder):
         raise SavedError(f"{folder}: exists and was not saved by Loreweave; choose another place or remove it")
     try:
@@ -64,16 +68,16 @@ def folder_written_atomically(folder: Path) -> Iterator[Path]:
         yield temporary
         for file in temporary.rglob("*"):
             _sync(file)
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        if folder.exists():
-            folder.rename(old)
+        aside, rubbish = _aside(folder), temporary.with_suffix(".old")
         try:
+            if folder.exists():
+                _remove(aside, rubbish)  # of a writer that was killed once its new folder was in place
+                folder.rename(aside)
             temporary.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
+        except BaseException:
+            recover(folder)
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(aside, rubbish)
         _sync(folder.parent)
     except (OSError, SafetensorError, pl.exceptions.ComputeError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -81,6 +85,14 @@ def folder_written_atomically(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def recover(folder: Path) -> None:
+    """Put back what a writer had moved aside when it was killed: where `folder` is missing and `.NAME.old` beside it is a saved folder."""
+    folder = Path(folder)
+    if not folder.exists() and _ours(_aside(folder)):
+        with contextlib.suppress(OSError):  # another process was faster, or the place is read-only: the reader tells that nothing is there
+            _aside(folder).rename(folder)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -141,6 +153,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         SavedError: not a saved folder, damaged, or of another format version.
     """
+    recover(folder)
     path = Path(folder) / "manifest.json"
     if not path.is_file():
         raise SavedError(f"{folder}: not a saved folder (no manifest.json); give the folder that fit or compare wrote")
@@ -180,6 +193,7 @@ def check_replaceable(folder: Path, key: str) -> None:
     Raises:
         SavedError: something else is there.
     """
+    recover(folder)
     if folder.exists() and not _ours(folder):
         raise SavedError(f"{folder}: exists and was not saved by Loreweave; choose another place or remove it")
     path = folder / "manifest.json"
@@ -196,6 +210,18 @@ def _ours(folder: Path) -> bool:
         return "loreweave" in read_json(path) if path.is_file() else not any(folder.iterdir())
     except (SavedError, TypeError):
         return False
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _remove(saved: Path, rubbish: Path) -> None:
+    """Remove a saved folder by way of another name, so that half of it is never found under its own. Anything else stays."""
+    if _ours(saved):
+        with contextlib.suppress(OSError):
+            saved.rename(rubbish)
+            shutil.rmtree(rubbish)
 
 
 def _write_text(path: Path, text: str) -> None:
