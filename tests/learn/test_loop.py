@@ -102,6 +102,34 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     assert first.history == second.history
 
 
+def test_resuming_with_fewer_epochs_is_refused(tmp_path: Path) -> None:
+    run(3, checkpoint=tmp_path / "c")
+    with pytest.raises(SavedError, match="already has 3 epochs, more than epochs=2; fit without --resume"):
+        run(2, checkpoint=tmp_path / "c", resume=True)
+
+
+def test_an_evaluation_off_the_schedule_does_not_outlive_its_run(tmp_path: Path) -> None:
+    """Validation is best in epoch 3, which only the run that ends there looks at."""
+    values = iter([0.1, 0.9])
+    shorter, module = run(3, checkpoint=tmp_path / "c", validate=lambda m: next(values), evaluate_every=2)
+    assert (shorter.epochs, shorter.value) == (3, 0.9)
+    same, again = run(3, checkpoint=tmp_path / "c", resume=True, validate=lambda m: 0.9, evaluate_every=2)
+    assert (same, torch.equal(again.weight, module.weight)) == (shorter, True)
+    longer, _ = run(4, checkpoint=tmp_path / "c", resume=True, validate=lambda m: 0.2, evaluate_every=2)
+    assert [row.get("valid") for row in longer.history] == [None, 0.1, None, 0.2]
+    assert (longer.epochs, longer.value) == (4, 0.2)
+
+
+def test_a_checkpoint_that_a_kill_left_aside_is_found(tmp_path: Path) -> None:
+    run(2, checkpoint=tmp_path / "c")
+    (tmp_path / "c").rename(tmp_path / ".c.old")
+    trained, module = run(4, checkpoint=tmp_path / "c", resume=True)
+    whole, expected = run(4)
+    assert torch.equal(module.weight, expected.weight)
+    assert without_seconds(trained.history) == without_seconds(whole.history)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
 def test_resume_without_a_checkpoint_starts(tmp_path: Path) -> None:
     assert len(run(2, checkpoint=tmp_path / "none", resume=True)[0].history) == 2
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from loreweave.errors import LoreweaveError, SavedError
+from loreweave.files import recover
 from loreweave.learn import checkpoint as checkpoints
 from loreweave.progress import track
 
@@ -78,11 +79,14 @@ def train(
 
     Raises:
         LoreweaveError: a loss is NaN or infinite; says in which epoch and batch.
-        SavedError: the checkpoint is damaged or of other settings or data.
+        SavedError: the checkpoint is damaged, of other settings or data, or has more epochs than the schedule.
     """
     run, best, first = Trained(0, None), None, 0
     named = dict(identity or {})
-    found = checkpoints.load(checkpoint, module, optimizers, generator) if checkpoint is not None and resume else None
+    found = None
+    if checkpoint is not None and resume:
+        recover(checkpoint)
+        found = checkpoints.load(checkpoint, module, optimizers, generator)
     if found is not None:
         best, progress = found
         if progress["identity"] != named:
@@ -90,6 +94,10 @@ def train(
             raise SavedError(f"{checkpoint}: the checkpoint has another {', '.join(sorted(changed))}; fit without --resume to start again")
         run = Trained(progress["epochs"], progress["value"], progress["history"])
         first = len(run.history)
+        if first > schedule.epochs:
+            raise SavedError(
+                f"{checkpoint}: the checkpoint already has {first} epochs, more than epochs={schedule.epochs}; fit without --resume"
+            )
     for epoch in track(range(first, schedule.epochs), "training"):
         if _out_of_patience(run, schedule):
             break
@@ -98,21 +106,32 @@ def train(
         if after_epoch is not None:
             row |= after_epoch(epoch)
         row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 4), **row}
-        last = epoch + 1 == schedule.epochs
         if validate is None:
             run.epochs = epoch + 1
-        elif (epoch + 1) % schedule.evaluate_every == 0 or last:
-            row["valid"] = validate()
-            if run.value is None or row["valid"] > run.value:
-                run.epochs, run.value, best = epoch + 1, row["valid"], checkpoints.copy_of(module)
+        elif (epoch + 1) % schedule.evaluate_every == 0:
+            best = _evaluate(run, row, validate, module, best)
         run.history.append(row)
         _warn_of_failure(run.history)
         if checkpoint is not None:
             progress = {"epochs": run.epochs, "value": run.value, "history": run.history, "identity": named}
             checkpoints.save(checkpoint, module, optimizers, generator, best, progress)
+    if validate is not None and len(run.history) == schedule.epochs and "valid" not in run.history[-1]:
+        # The last epoch is evaluated off the schedule too, after the checkpoint: a longer run that resumes from it has no such evaluation.
+        module.eval()
+        best = _evaluate(run, run.history[-1], validate, module, best)
     if best is not None:
         module.load_state_dict(best)
     return run
+
+
+def _evaluate(
+    run: Trained, row: dict[str, float], validate: Callable[[], float], module: nn.Module, best: checkpoints.State | None
+) -> checkpoints.State | None:
+    """Validate the epoch of `row`; the best parameters so far, these or the given ones."""
+    row["valid"] = validate()
+    if run.value is None or row["valid"] > run.value:
+        run.epochs, run.value, best = int(row["epoch"]), row["valid"], checkpoints.copy_of(module)
+    return best
 
 
 def _one_epoch(
