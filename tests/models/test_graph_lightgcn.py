@@ -10,10 +10,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from scipy import sparse  # noqa: E402
+
+from loreweave.data.dataset import Interactions  # noqa: E402
 from loreweave.errors import LoreweaveError, UnknownId  # noqa: E402
 from loreweave.learn import losses  # noqa: E402
 from loreweave.models.base import Cause  # noqa: E402
 from loreweave.models.graph import lightgcn  # noqa: E402
+from loreweave.models.graph.graph import InterestGraph  # noqa: E402
 from loreweave.models.graph.lightgcn import LightGCN  # noqa: E402
 from loreweave.testing.checkerboard import QUIET, checkerboard, checkerboard_interests  # noqa: E402
 
@@ -65,7 +69,7 @@ def test_scores_are_those_of_dense_propagation(loss: str, self_loops: bool) -> N
     users, items = e[model.graph.users], e[model.graph.items]
     if loss == "softmax":
         users, items = users / np.linalg.norm(users, axis=1, keepdims=True), items / np.linalg.norm(items, axis=1, keepdims=True)
-    np.testing.assert_allclose(model.score(model.users.ids), users @ items.T, atol=1e-5)
+    np.testing.assert_allclose(model.score(model.users.ids[:48]), users[:48] @ items.T, atol=1e-5)  # user 48 has no edge: below
     found = model.embeddings()
     assert {name: array.shape for name, array in found.items()} == {"user": (49, 8), "item": (25, 8), "interest": (2, 8)}
     np.testing.assert_allclose(found["user"] @ found["item"].T, model.score(model.users.ids), atol=1e-6)
@@ -155,10 +159,31 @@ def test_a_newcomer_is_one_propagation_by_hand(loss: str) -> None:
 
 def test_nobody_known_is_the_mean_of_the_fitted() -> None:
     model = fitted()
-    mean = model.embeddings()["user"].mean(axis=0)
+    mean = model.embeddings()["user"][:48].mean(axis=0)  # user 48 has no edge
     expected = model.embeddings()["item"] @ (mean / np.linalg.norm(mean))
     np.testing.assert_allclose(model.score_histories({"new": []})[0], expected, atol=1e-6)
-    assert len(model.explain(QUIET, model.items.ids[0]).causes) == 1  # a fitted user without edges has its own layer 0
+
+
+@pytest.mark.parametrize("self_loops", [False, True])
+def test_a_fitted_user_without_edges_is_nobody_known(self_loops: bool) -> None:
+    """Its random start says nothing: scores, mean and validation do not depend on it."""
+    model = fitted(self_loops=self_loops)
+    assert model.graph.known_users.tolist() == [True] * 48 + [False]
+    nobody = model.score_histories({"new": []})
+    np.testing.assert_array_equal(model.score([QUIET]), nobody)
+    (cause,) = model.explain(QUIET, model.items.ids[0]).causes
+    assert (cause.kind, cause.contribution) == ("bias", pytest.approx(float(nobody[0, 0])))
+    assert model.score_without(QUIET, model.items.ids[0], [cause]) == pytest.approx(float(nobody[0, 0]))
+    network = lightgcn.LightGCNNetwork(model.graph, model.config, torch.Generator().manual_seed(1), None).eval()
+    validate = model._validation(network, Interactions(np.array([48]), np.array([3])))
+    before = validate()
+    with torch.no_grad():
+        network.nodes[model.graph.first_user + 48] = network.nodes[model.graph.first_item + 3] * 100  # would rank item 3 first
+    assert validate() == before < 1
+    nodes = model.nodes.clone()
+    nodes[model.graph.first_user + 48] *= -50
+    model._adopt(model.graph, nodes)
+    np.testing.assert_array_equal(model.score([QUIET]), nobody)
 
 
 def test_switches_leave_out_nodes_and_edges() -> None:
@@ -192,6 +217,16 @@ def test_the_sampled_partition_function_is_the_full_one_on_average() -> None:
         assert torch.equal(sample[place], batch)
         totals.append(float((weights[sample] / log_q.exp()).sum()))
     assert np.mean(totals) == pytest.approx(float(weights.sum()), rel=0.03)
+
+
+def test_more_items_than_interactions_can_be_sampled() -> None:
+    """30 items, 2 interactions: a draw is an item, or the item of an interaction."""
+    graph = InterestGraph.of(sparse.csr_array(np.eye(2, 30, dtype=np.float32)), sparse.csr_array((2, 0), dtype=np.float32), None)
+    config = LightGCN(**SMALL, sampled_items=2000).config
+    network = lightgcn.LightGCNNetwork(graph, config, torch.Generator().manual_seed(1), None)
+    sample, place, _ = network._sampled(torch.tensor([1, 0]))
+    assert sample.tolist() == list(range(30))
+    assert place.tolist() == [1, 0]
 
 
 def test_the_sampled_softmax_learns_the_checkerboard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,15 +53,24 @@ class GraphRecommender(Recommender):
             self.final = propagate(self.adjacency, nodes, self.config.layers)
         final, degree = self.final.numpy(), edges.degrees().numpy()
         items, interests = graph.items, slice(0, graph.n_interests)
-        self._users: Vectors = self._scaled(final[graph.users])
+        self._users, self._anybody = self._known_users(graph, final[graph.users])
         self._items: Vectors = self._scaled(final[items])
         self._interests: Vectors = self._scaled(final[interests])
-        self._anybody: Vectors = self._scaled(self._users.mean(axis=0, keepdims=True))
         joined = np.concatenate([final[items], final[interests]])
         self._messages: Vectors = joined / np.sqrt(np.concatenate([degree[items], degree[interests]]) + 1)[:, None]
 
     def _scaled(self, vectors: Vectors) -> Vectors:
         return unit(vectors) if self.cosine else vectors
+
+    def _known_users(self, graph: InterestGraph, users: Vectors) -> tuple[Vectors, Vectors]:
+        """Scaled vectors of the users, [n_users, d], and the mean of those with an edge, scaled, [1, d].
+
+        Who has no edge (vocabularies hold people who are met in the test part alone) gets the mean: nothing was learnt of their node,
+        whose vector is still the random start.
+        """
+        known, vectors = graph.known_users, self._scaled(users)
+        mean = self._scaled(vectors[known].mean(axis=0, keepdims=True))
+        return np.where(known[:, None], vectors, mean), mean
 
     # Scoring
 
@@ -75,7 +84,7 @@ class GraphRecommender(Recommender):
         """Vectors of people without a node, [b, d]: one propagation from the final vectors of what they met and hold.
 
         x = Σ_j w_j / √(d · (d_j + 1)) · e_j, where d is the person's own degree and d_j + 1 that of j with the person joined to it.
-        Nobody's history gives the mean of the fitted users.
+        Nobody's history gives the mean of the fitted users who have edges.
         """
         own = self._joined(history, interests)
         degree = own.sum(axis=1).reshape(-1, 1)
@@ -100,7 +109,7 @@ class GraphRecommender(Recommender):
     def _causes(
         self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32], item: int, user: int | None
     ) -> tuple[float, list[Cause], bool]:
-        if user is None:
+        if user is None or not self.graph.known_users[user]:
             return self._causes_of_newcomer(history, interests, item)
         neighbours, gradients, person = self._gradients(user, item)
         met = neighbours >= self.graph.first_item
@@ -185,6 +194,8 @@ class GraphRecommender(Recommender):
                 if place >= entries.stop or int(col[place]) != b:
                     raise LoreweaveError(f"{user!r} has no edge to one of the causes; give causes that `explain` named for this person")
                 value[place] = 0
+        if not graph.known_users[code]:
+            return float(self._users[code] @ self._items[target])
         # Two columns instead of d: how much of every node's layer 0 reaches the user and the item.
         reach = torch.zeros(graph.n, 2)
         reach[person, 0] = reach[graph.first_item + target, 1] = 1.0
@@ -197,7 +208,9 @@ class GraphRecommender(Recommender):
 
     def _nodes_of(self, causes: Sequence[Cause]) -> list[int]:
         """The nodes that causes of kinds `item` and `interest` name."""
-        interests = {key: node for node, key in enumerate(self.interest_ids)} if self.graph.n_interests else {}
+        interests = {key: node for node, key in enumerate(self.interest_ids)}
+        if not self.graph.n_interests:  # switched off: they are nobody's edges, and taking them away changes nothing
+            causes = [cause for cause in causes if cause.kind != "interest" or cause.key not in interests]
         unknown = [cause.key for cause in causes if cause.kind == "interest" and cause.key not in interests]
         if unknown:
             raise UnknownId(f"unknown interest {unknown[0]!r}")

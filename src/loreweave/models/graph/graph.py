@@ -83,6 +83,12 @@ class InterestGraph:
     def items(self) -> slice:
         return slice(self.first_item, self.first_item + self.n_items)
 
+    @property
+    def known_users(self) -> NDArray[np.bool_]:
+        """bool [n_users]: who met or holds anything; the others' nodes have no edges."""
+        found: NDArray[np.bool_] = np.diff(self.history.indptr) + np.diff(self.held.indptr) > 0
+        return found
+
     def range_of(self, kinds: Iterable[Kind]) -> slice:
         """The nodes that interactions and some further kinds of edges join."""
         return slice(0 if "interests" in kinds else self.first_user, self.n if "triples" in kinds else self.items.stop)

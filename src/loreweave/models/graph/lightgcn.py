@@ -67,7 +67,7 @@ class LightGCNConfig(Config):
     """Entities other than items, and the triples' edges."""
     self_loops: bool = False
     """Joins every node to itself."""
-    seed: int = 1
+    seed: int = Field(1, ge=0, lt=2**63)
     """Of the start, the batches and every draw."""
 
 
@@ -132,7 +132,7 @@ class LightGCNNetwork(nn.Module):
         An item is drawn as often as it was met, plus one, so that those nobody met are drawn as well.
         """
         place = torch.randint(len(self.item) + self.graph.n_items, (self.config.sampled_items,), generator=self.generator)
-        drawn = torch.where(place < self.graph.n_items, place, self.item[place - self.graph.n_items])
+        drawn = torch.where(place < self.graph.n_items, place, self.item[(place - self.graph.n_items).clamp_min(0)])
         sample, inverse = torch.unique(torch.cat([item, drawn]), return_inverse=True)
         return sample, inverse[: len(item)], inclusion_log_probability(self.item_counts, len(inverse))[sample]
 
@@ -189,7 +189,8 @@ class LightGCN(GraphRecommender):
 
         def ndcg() -> float:
             with torch.no_grad():
-                users, items = (self._scaled(part.numpy()) for part in network.users_and_items())
+                users, items = (part.numpy() for part in network.users_and_items())
+            users, items = self._known_users(network.graph, users)[0], self._scaled(items)
             found = []
             for start in range(0, len(codes), VALIDATION_BLOCK):
                 block = codes[start : start + VALIDATION_BLOCK]
