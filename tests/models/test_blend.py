@@ -162,6 +162,20 @@ class TestExplanations:
         gone = sum(cause.contribution for cause in whole.causes[:2] if cause.kind == "item")
         assert without == pytest.approx(whole.score - gone, abs=1e-4)
 
+    @pytest.mark.parametrize("switch", ["interests off", "no knowledge"])
+    def test_an_interest_is_taken_only_from_parts_that_hold_it(self, data: Dataset, switch: str) -> None:
+        linear = create("cikg-linear").fit(data, checkerboard_interests())
+        if switch == "no knowledge":
+            other: Recommender = EASE().fit(data)
+        else:
+            pytest.importorskip("torch")
+            other = create("lightgcn", {"dim": 4, "epochs": 1, "interests": False}).fit(data, checkerboard_interests())
+        blend, (user, item) = Blend.of([linear, other]), (data.users.ids[5], data.items.ids[2])
+        interest = next(cause for cause in linear.explain(user, item).causes if cause.kind == "interest")
+        deviation = float(linear.score([user])[0][unseen(linear, 5)].std())
+        expected = blend.explain(user, item).score - interest.contribution / deviation
+        assert blend.score_without(user, item, [interest]) == pytest.approx(expected, abs=1e-4)
+
 
 class TestSettings:
     def test_parts_of_different_data(self, data: Dataset) -> None:
