@@ -84,9 +84,9 @@ def test_losses_fall_and_every_epoch_is_recorded() -> None:
 
 @pytest.mark.parametrize("killed_in", [1, 4])
 def test_resuming_gives_what_an_uninterrupted_run_gives(tmp_path: Path, killed_in: int) -> None:
-    whole, module = run(7, validate=lambda m: -(float(m.weight[0, 0] - 1.0) ** 2))
+    whole, module = run(7, validate=lambda m: -((m.weight[0, 0].item() - 1.0) ** 2))
     folder = tmp_path / "checkpoint"
-    validate = lambda m: -(float(m.weight[0, 0] - 1.0) ** 2)  # noqa: E731
+    validate = lambda m: -((m.weight[0, 0].item() - 1.0) ** 2)  # noqa: E731
     with pytest.raises(Killed):
         run(7, checkpoint=folder, killed_in=killed_in, validate=validate)
     resumed, again = run(7, checkpoint=folder, resume=True, validate=validate)
