@@ -40,11 +40,19 @@ def test_somebody_who_met_everything_does_not_hang() -> None:
 def test_corrupted_tails_make_no_true_triple() -> None:
     head, relation, tail = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 1]), np.array([1, 2, 2, 0])
     sampler = TripleSampler(head, relation, tail, 4)
-    rows = torch.arange(4).repeat(100)
-    h, r, t, corrupted = (x.tolist() for x in sampler.draw(rows, torch.Generator().manual_seed(1)))
+    h, r, t, corrupted = (x.tolist() for x in sampler.draw(400, torch.Generator().manual_seed(1)))
     true = set(zip(head.tolist(), relation.tolist(), tail.tolist(), strict=True))
     assert set(zip(h, r, t, strict=True)) == true
     assert not set(zip(h, r, corrupted, strict=True)) & true
+
+
+def test_heads_are_drawn_equally_often_however_many_triples_they_have() -> None:
+    head = np.array([5, 2, 5, 5, 2, 7])
+    sampler = TripleSampler(head, np.zeros(6, int), np.arange(6), 8)
+    drawn, _, tail, _ = sampler.draw(9000, torch.Generator().manual_seed(1))
+    counts = torch.bincount(drawn, minlength=8)
+    assert (counts[[2, 5, 7]] - 3000).abs().max() < 200
+    assert (torch.bincount(tail[drawn == 5])[[0, 2, 3]] - 1000).abs().max() < 150
 
 
 def test_inclusion_probability_by_hand() -> None:

@@ -120,7 +120,7 @@ def test_transe_brings_true_tails_nearer() -> None:
     for epoch in range(1, 40):
         last = net.after_epoch(epoch)["transe"]
     assert last < first
-    assert net.relations.shape == (2, 8)  # one relation, and its inverse
+    assert net.relations.shape == (4, 8)  # the one of the facts and that of the interactions, and their inverses
 
 
 @pytest.mark.parametrize(

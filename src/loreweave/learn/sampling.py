@@ -47,23 +47,29 @@ class PairSampler:
 
 
 class TripleSampler:
-    """Draws true triples and tails that make them false.
+    """Draws true triples, and tails that make them false.
+
+    A head is drawn uniformly among those that have a triple, then one of its triples: a node of few triples is met as often as one of
+    many (as in the code of KGAT, Wang et al., KDD 2019, and of CIKGRec).
 
     Args:
-        head, relation, tail: int arrays [m].
-        n_entities: tails are corrupted to 0..n_entities−1.
+        head, relation, tail: int arrays [m], m ≥ 1.
+        n_nodes: tails are corrupted to 0..n_nodes−1.
     """
 
-    def __init__(self, head: NDArray[Any], relation: NDArray[Any], tail: NDArray[Any], n_entities: int) -> None:
-        self.head, self.relation, self.tail = (torch.from_numpy(x.astype(np.int64)) for x in (head, relation, tail))
-        self.n_relations = int(relation.max()) + 1 if len(relation) else 0
-        self.pairs = PairSampler(head.astype(np.int64) * self.n_relations + relation, tail, n_entities)
+    def __init__(self, head: NDArray[Any], relation: NDArray[Any], tail: NDArray[Any], n_nodes: int) -> None:
+        order = np.argsort(head, kind="stable")
+        self.head, self.relation, self.tail = (torch.from_numpy(x[order].astype(np.int64)) for x in (head, relation, tail))
+        _, start, size = np.unique(head[order], return_index=True, return_counts=True)
+        self.start, self.size = torch.from_numpy(start), torch.from_numpy(size)
+        self.n_relations = int(relation.max()) + 1
+        self.pairs = PairSampler(head.astype(np.int64) * self.n_relations + relation, tail, n_nodes)
 
-    def __len__(self) -> int:
-        return len(self.head)
-
-    def draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Head, relation, tail and corrupted tail of the triples at `rows`: int64 [b] each."""
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Head, relation, tail and corrupted tail of `count` triples: int64 [count] each."""
+        place = torch.randint(len(self.start), (count,), generator=generator)
+        share = torch.rand(count, generator=generator, dtype=torch.float64)
+        rows = self.start[place] + (share * self.size[place]).long()
         head, relation, tail = self.head[rows], self.relation[rows], self.tail[rows]
         return head, relation, tail, self.pairs.draw(head * self.n_relations + relation, generator)
 

@@ -1,6 +1,6 @@
 """CIKGRec: LightGCN on the interest graph, with user interest reconstruction (UIR) and cross-domain contrast (CL).
 
-    loss = cf · ranking + λ_UIR · UIR + λ_CL · CL,   then a TransE pass over the triples after each epoch
+    loss = cf · ranking + λ_UIR · UIR + λ_CL · CL,   then TransE over triples and interactions after each epoch
 
 Hu et al., "Bridging the User-side Knowledge Gap in Knowledge-aware Recommendations with Large Language Models", AAAI 2025
 (arXiv 2412.13544). UIR is a masked graph autoencoder (Hou et al., KDD 2022); the noise of CL is that of SimGCL (Yu et al., SIGIR 2022).
@@ -68,7 +68,7 @@ class CIKGRecConfig(LightGCNConfig):
     """Negatives drawn at each step; 0 is all users and all entities, as in the paper, and half of an epoch's time."""
 
     transe: bool = True
-    """A pass of TransE over the triples after each epoch; does nothing without triples."""
+    """Steps of TransE over triples and interactions after each epoch; does nothing without triples."""
     transe_lr: float = Field(2e-3, gt=0)
     """Step of its own Adam."""
     transe_l2: float = Field(1e-3, ge=0)
@@ -124,11 +124,9 @@ class CIKGRecNetwork(LightGCNNetwork):
             self.view_with_triples = graph.edges(["triples"]).normalised()
         self.triples = None
         if config.transe and triples is not None and len(triples):
-            n_relations = len(triples.relations)
-            head, tail = np.concatenate([triples.head, triples.tail]), np.concatenate([triples.tail, triples.head])
-            relation = np.concatenate([triples.relation, triples.relation + n_relations])  # both directions, each a relation of its own
-            self.triples = TripleSampler(head, relation, tail, graph.n_entities)
-            self.relations = nn.Parameter(xavier_uniform(2 * n_relations, config.dim, generator))
+            self.n_facts = 2 * len(triples)
+            self.triples, n_relations = _both_directions(graph, triples)
+            self.relations = nn.Parameter(xavier_uniform(n_relations, config.dim, generator))
 
     @cached_property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -201,22 +199,39 @@ class CIKGRecNetwork(LightGCNNetwork):
     # TransE
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
-        """One pass over the triples, both directions, in a fresh order."""
+        """As many triples as the catalogue has, both directions, drawn from those and the interactions."""
         if self.triples is None:
             return {}
-        optimizer, total = self.optimizers["transe"], 0.0
-        batches = torch.split(torch.randperm(len(self.triples), generator=self.generator), self.config.transe_batch_size)
-        for rows in batches:
-            head, relation, tail, corrupted = self.triples.draw(rows, self.generator)
-            nodes = F.embedding(torch.stack([head, tail, corrupted]) + self.graph.first_item, self.nodes).unbind()
+        optimizer, losses_of_steps = self.optimizers["transe"], []
+        for start in range(0, self.n_facts, self.config.transe_batch_size):
+            count = min(self.config.transe_batch_size, self.n_facts - start)
+            head, relation, tail, corrupted = self.triples.draw(count, self.generator)
+            nodes = F.embedding(torch.stack([head, tail, corrupted]) + self.graph.first_user, self.nodes).unbind()
             moved = F.embedding(relation, self.relations)
             loss = losses.translation(nodes[0], moved, nodes[1], nodes[2])
             loss = loss + self.config.transe_l2 * losses.half_squared_norm(*nodes, moved)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            total += loss.item()
-        return {"transe": total / len(batches)}
+            losses_of_steps.append(loss.item())
+        return {"transe": sum(losses_of_steps) / len(losses_of_steps)}
+
+
+def _both_directions(graph: InterestGraph, triples: Triples) -> tuple[TripleSampler, int]:
+    """Facts and interactions as triples over users, then entities; an inverse relation for each. Also the number of relations."""
+    n_relations = len(triples.relations) + 1  # the last: met
+    user = np.repeat(np.arange(graph.n_users), np.diff(graph.history.indptr))
+    item = graph.history.indices.astype(np.int64) + graph.n_users
+    head = np.concatenate([triples.head.astype(np.int64) + graph.n_users, user])
+    tail = np.concatenate([triples.tail.astype(np.int64) + graph.n_users, item])
+    relation = np.concatenate([triples.relation.astype(np.int64), np.full(len(user), n_relations - 1)])
+    sampler = TripleSampler(
+        np.concatenate([head, tail]),
+        np.concatenate([relation, relation + n_relations]),
+        np.concatenate([tail, head]),
+        graph.n_users + graph.n_entities,
+    )
+    return sampler, 2 * n_relations
 
 
 class CIKGRec(LightGCN):
