@@ -14,6 +14,7 @@ from scipy import sparse  # noqa: E402
 
 from loreweave.data.dataset import Interactions  # noqa: E402
 from loreweave.errors import LoreweaveError, UnknownId  # noqa: E402
+from loreweave.evaluate.evaluation import evaluate  # noqa: E402
 from loreweave.learn import losses  # noqa: E402
 from loreweave.models.base import Cause  # noqa: E402
 from loreweave.models.graph import lightgcn  # noqa: E402
@@ -245,6 +246,17 @@ def test_a_fit_with_validation_keeps_its_best_epoch_and_tells_it() -> None:
     assert model.metrics["valid_ndcg@20"] == max(values)
     again = LightGCN(**{**SMALL, "epochs": model.best_epoch}).fit(train, checkerboard_interests())
     np.testing.assert_array_equal(again.score(["003"]), model.score(["003"]))
+
+
+def test_epochs_are_judged_by_the_sum_of_the_named_metrics() -> None:
+    data = checkerboard()
+    held_out = np.arange(len(data.interactions)) % 6 == 0
+    train, valid = data.with_interactions(data.interactions.take(~held_out)), data.interactions.take(held_out)
+    model = LightGCN(**SMALL, valid_metrics=["recall@5", "ndcg@3"]).fit(train, checkerboard_interests(), valid)
+    found = evaluate(model, valid, ks=(3, 5)).metrics
+    assert model.metrics["valid_recall@5+ndcg@3"] == pytest.approx(found["recall@5"] + found["ndcg@3"])
+    with pytest.raises(LoreweaveError, match="valid_metrics"):
+        LightGCN(valid_metrics=["mood@5"])
 
 
 def test_resuming_a_killed_fit_gives_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

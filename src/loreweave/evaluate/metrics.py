@@ -18,15 +18,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from loreweave.errors import ConfigError
-from loreweave.learn.ranking import ndcg
+from loreweave.learn.ranking import ndcg, recall
 
 Values = NDArray[np.float64]
 Metric = Callable[[Values, sparse.csr_array, int], Values]
-
-
-def recall(ranks: Values, targets: sparse.csr_array, k: int) -> Values:
-    """|{t ∈ T_u : rank(t) ≤ k}| / |T_u|. The denominator is not cut at k: a user with more than k targets cannot reach 1."""
-    return _per_target(_sum(ranks <= k, targets), targets)
 
 
 def precision(ranks: Values, targets: sparse.csr_array, k: int) -> Values:

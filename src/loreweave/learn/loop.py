@@ -42,7 +42,7 @@ class Trained:
 
     Attributes:
         epochs: the epoch (from 1) whose parameters were kept.
-        value: its NDCG@20 on validation, None without one.
+        value: its value on validation, None without one.
         history: a row an epoch: `epoch`, `seconds`, `valid` where it was evaluated, and the mean of every loss.
     """
 
@@ -72,7 +72,7 @@ def train(
         generator: draws the order of rows; whatever else is random must draw from it too, for `resume` to be exact.
         losses: of a batch (int64 [b] row numbers) in an epoch (from 0), each a scalar, already weighted.
         after_epoch: further training once an epoch; returns further losses for the record.
-        validate: NDCG@20 on validation of the parameters as they are. None: all epochs run, the last parameters are kept.
+        validate: value on validation of the parameters as they are, larger is better. None: all epochs run, the last parameters are kept.
         checkpoint: a folder, written after every epoch.
         resume: continue from it to the result that an uninterrupted run would have had. No checkpoint there yet: start.
         identity: what a checkpoint must agree on to be continued (settings, fingerprint of the data).

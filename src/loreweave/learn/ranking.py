@@ -93,3 +93,14 @@ def ndcg(ranks: NDArray[np.float64], targets: sparse.csr_array, k: int) -> NDArr
     found: NDArray[Any] = np.bincount(row, weights=gain, minlength=targets.shape[0])
     with np.errstate(invalid="ignore"):
         return np.asarray(found / np.where(ideal > 0, ideal, np.nan))
+
+
+def recall(ranks: NDArray[np.float64], targets: sparse.csr_array, k: int) -> NDArray[np.float64]:
+    """|{t ∈ T_u : rank(t) ≤ k}| / |T_u| of every row, float64 [b]; NaN for a row without targets.
+
+    The denominator is not cut at k: a user with more than k targets cannot reach 1.
+    """
+    counts = np.diff(targets.indptr)
+    row = np.repeat(np.arange(targets.shape[0]), counts)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.bincount(row, weights=ranks <= k, minlength=targets.shape[0]) / np.where(counts > 0, counts, np.nan))

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from torch import Tensor, nn
 
 from loreweave.config import Config
@@ -30,8 +30,11 @@ from loreweave.models.graph.graph import InterestGraph
 
 FULL_SOFTMAX_ITEMS = 50_000
 """Above this many items the softmax is over a sample."""
-VALIDATION_K = 20
+VALIDATION_METRICS = {"ndcg": ranking.ndcg, "recall": ranking.recall}
 VALIDATION_BLOCK = 1024
+
+
+ValidationMetric = Annotated[str, StringConstraints(pattern=r"^(ndcg|recall)@[1-9][0-9]{0,5}$")]
 
 
 class LightGCNConfig(Config):
@@ -61,6 +64,8 @@ class LightGCNConfig(Config):
     """Evaluations without a gain before stopping."""
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations on validation."""
+    valid_metrics: tuple[ValidationMetric, ...] = Field(("ndcg@20",), min_length=1)
+    """What an epoch is judged by on validation: the sum of these, each `ndcg@k` or `recall@k`."""
     interests: bool = True
     """Interest nodes and their edges."""
     triples: bool = True
@@ -178,16 +183,17 @@ class LightGCN(GraphRecommender):
         )
         self.best_epoch, self.training = trained.epochs, trained.history
         if trained.value is not None:
-            self.metrics["valid_ndcg@20"] = trained.value
+            self.metrics[f"valid_{'+'.join(config.valid_metrics)}"] = trained.value
         self._adopt(graph, network.nodes.detach().clone())
 
     def _validation(self, network: LightGCNNetwork, valid: Interactions) -> Callable[[], float]:
-        """NDCG@20 over the people with held-out items, of the network as it is."""
+        """The validation metrics' sum, a mean over the people with held-out items, of the network as it is."""
+        metrics = [(VALIDATION_METRICS[kind], int(k)) for kind, _, k in (name.partition("@") for name in self.config.valid_metrics)]
         held_out = valid.matrix(self.n_users, self.n_items)
         codes = np.flatnonzero(np.diff(held_out.indptr))
         mask = self.candidate_mask()
 
-        def ndcg() -> float:
+        def value() -> float:
             with torch.no_grad():
                 users, items = (part.numpy() for part in network.users_and_items())
             users, items = self._known_users(network.graph, users)[0], self._scaled(items)
@@ -196,10 +202,11 @@ class LightGCN(GraphRecommender):
                 block = codes[start : start + VALIDATION_BLOCK]
                 scores = ranking.mask_scores(users[block] @ items.T, self.history[block], mask)
                 targets = held_out[block]
-                found.append(ranking.ndcg(ranking.target_ranks(scores, targets), targets, VALIDATION_K))
+                ranks = ranking.target_ranks(scores, targets)
+                found.append(np.sum([metric(ranks, targets, k) for metric, k in metrics], axis=0))
             return float(np.nanmean(np.concatenate(found)))
 
-        return ndcg
+        return value
 
 
 def xavier_uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:
