@@ -96,6 +96,12 @@ def test_bad_lines_are_named(folder: Path, dataset: Dataset, name: str, text: st
         read(folder, dataset)
 
 
+def test_a_saved_folder_that_a_killed_writer_moved_aside_is_read(folder: Path, dataset: Dataset, tmp_path: Path) -> None:
+    save(read(folder, dataset), tmp_path / "k")
+    (tmp_path / "k").rename(tmp_path / ".k.old")
+    assert read(tmp_path / "k", dataset).records.equals(read(folder, dataset).records)
+
+
 def test_other_places(folder: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("k")
     with pytest.raises(DataError, match="no knowledge here"):

@@ -15,6 +15,7 @@ import polars as pl
 from loreweave.data import kgat
 from loreweave.data.dataset import Dataset
 from loreweave.errors import DataError
+from loreweave.files import recover
 from loreweave.knowledge.files import load, read_records
 from loreweave.knowledge.labels import from_titles
 from loreweave.knowledge.records import Knowledge, records_frame
@@ -39,6 +40,7 @@ def read(path: Path | str, dataset: Dataset) -> Knowledge:
         SavedError: a saved folder is damaged or of another format version.
     """
     path = Path(path)
+    recover(path)
     if path.is_file():
         found = [_interests(path) if path.name == INTERESTS_FILE else read_records(path)]
     elif (path / "manifest.json").is_file():
