@@ -22,6 +22,13 @@ def test_a_long_loop_logs_lines_to_standard_error(capsys: pytest.CaptureFixture[
     assert err.splitlines() == ["epochs: 2/3, 6 s, 3.0 s each, 3 s left", "epochs: 3/3, 9 s, 3.0 s each"]
 
 
+def test_a_status_stands_behind_the_rate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 6.0, 6.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock, 6.0))
+    assert list(track([1], "asking", status=lambda: "3 failed")) == [1]
+    assert capsys.readouterr().err == "asking: 1/1, 6 s, 6.0 s each, 3 failed\n"
+
+
 def test_loops_nest_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SILENT_SECONDS", 0.0)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)

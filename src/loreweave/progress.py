@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -23,20 +23,22 @@ _bars: Progress | None = None
 _open = 0
 
 
-def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+def track(iterable: Iterable[T], description: str, total: int | None = None, *, status: Callable[[], str] | None = None) -> Iterator[T]:
     """The values of `iterable`, with progress shown while they are worked on. Loops may be nested: each has its bar.
 
     Args:
         iterable: what to walk.
         description: a word or two, for example `epochs`.
         total: how many values there will be, where `iterable` has no length.
+        status: what else to say beside the rate (money spent, failures).
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
-    return _with_bar(iterable, description, total) if sys.stderr.isatty() else _with_lines(iterable, description, total)
+    shown = _with_bar if sys.stderr.isatty() else _with_lines
+    return shown(iterable, description, total, status or (lambda: ""))
 
 
-def _with_lines(iterable: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+def _with_lines(iterable: Iterable[T], description: str, total: int | None, status: Callable[[], str]) -> Iterator[T]:
     started = time.monotonic()
     due, done, reported = started + max(SILENT_SECONDS, LINE_SECONDS), 0, -1
 
@@ -45,7 +47,8 @@ def _with_lines(iterable: Iterable[T], description: str, total: int | None) -> I
         rate = done / max(elapsed, 1e-9)
         of = "" if total is None else f"/{total}"
         left = "" if total is None or not done or done >= total else f", {(total - done) / rate:.0f} s left"
-        print(f"{description}: {done}{of}, {elapsed:.0f} s, {_rate(rate)}{left}", file=sys.stderr, flush=True)
+        more = f", {status()}" if status() else ""
+        print(f"{description}: {done}{of}, {elapsed:.0f} s, {_rate(rate)}{left}{more}", file=sys.stderr, flush=True)
 
     for value in iterable:
         yield value
@@ -57,7 +60,7 @@ def _with_lines(iterable: Iterable[T], description: str, total: int | None) -> I
         line()
 
 
-def _with_bar(iterable: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+def _with_bar(iterable: Iterable[T], description: str, total: int | None, status: Callable[[], str]) -> Iterator[T]:
     global _bars, _open
     with _lock:
         if _bars is None:
@@ -78,7 +81,7 @@ def _with_bar(iterable: Iterable[T], description: str, total: int | None) -> Ite
     try:
         for value in iterable:
             yield value
-            bars.advance(task)
+            bars.update(task, advance=1, description=f"{description} {status()}".rstrip())
     finally:
         timer.cancel()
         with _lock:

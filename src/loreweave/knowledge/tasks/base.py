@@ -41,11 +41,13 @@ class KnowledgeTask(ABC, Generic[A]):
         name: as on the command line (`interests`).
         answer_class: what the model must return, as pydantic checks it.
         template: the prompt, a file beside the task; its first line holds its version.
+        version: that version.
     """
 
     name: ClassVar[str]
     answer_class: type[A]
     template: ClassVar[str]
+    version: str
 
     @abstractmethod
     def subjects(self, dataset: Dataset) -> Iterator[Subject]:
