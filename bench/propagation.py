@@ -4,8 +4,8 @@
     python bench/propagation.py [--epochs 3] [--threads N]
 
 `--no-deps` and a folder of its own: the peer must not touch the environment's torch. LGConv is timed with an edge index, as the published
-code of CIKGRec calls it, and with a sparse matrix of torch (COO as PyG's ToSparseTensor-free path takes it, and CSR); it gets its
-normalisation precomputed (normalize=False where it accepts weights, cached otherwise). Prints a table and one JSON line.
+code of CIKGRec calls it (LGConv then normalises in every call), with an edge index normalised before, and with a sparse matrix of torch,
+normalised before (COO and CSR). Prints a table and one JSON line.
 """
 
 from __future__ import annotations

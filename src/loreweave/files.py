@@ -37,10 +37,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         _sync(path.parent)
     except (OSError, SafetensorError, pl.exceptions.ComputeError) as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise SavedError(f"{path}: cannot be written ({_reason(error)}); the old file, if any, is unchanged") from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
 
 
@@ -222,6 +222,11 @@ def _remove(saved: Path, rubbish: Path) -> None:
         with contextlib.suppress(OSError):
             saved.rename(rubbish)
             shutil.rmtree(rubbish)
+
+
+def _discard(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _write_text(path: Path, text: str) -> None:

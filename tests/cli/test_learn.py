@@ -193,3 +193,10 @@ def test_a_blend_is_written_as_toml(tmp_path: Path) -> None:
     }
     _write_toml(tmp_path / "t.toml", "blend", settings)
     assert tomllib.loads((tmp_path / "t.toml").read_text()) == {"blend": {key: settings[key] for key in ("weights", "parts")}}
+
+
+def test_a_folder_that_fit_did_not_make_is_not_removed(run: Run, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.checkpoints").mkdir()
+    (tmp_path / "m.checkpoints/mine.txt").write_text("weeks of work")
+    run("fit", films, "--model", "popular", "--out", tmp_path / "m")
+    assert (tmp_path / "m.checkpoints/mine.txt").read_text() == "weeks of work"

@@ -46,9 +46,19 @@ def test_knowledge_helped_only_where_it_beats_both_controls() -> None:
     assert headline(judged(0.02, 0.01, 0.02, 0.01)) == "books: the knowledge helped m"
     (same,) = verdicts(judged(0.02, 0.01, 0.001, 0.6))
     assert (same.tone, same.word) == ("open", "Not shown")
-    assert "shuffled, it serves as well" in same.text
+    assert "not shown that it matters whose knowledge it is" in same.text
     assert verdicts(judged(0.001, 0.6, 0.02, 0.01))[0].word == "Not shown"
     assert headline(judged(0.001, 0.6, 0.001, 0.6)) == "books: no gain from the knowledge is shown"
+
+
+def test_harm_to_one_model_stands_beside_the_gain_of_another() -> None:
+    both = judged(0.02, 0.01, 0.02, 0.01)
+    other = judged(-0.03, 0.01, 0.001, 0.6)
+    both["tests"] += [
+        {**test, "better": test["better"].replace("m ", "n "), "worse": test["worse"].replace("m ", "n ")} for test in other["tests"]
+    ]
+    both["results"].append({**both["results"][0], "model": "n"})
+    assert headline(both) == "books: the knowledge helped 1 of 2 models and did harm to n"
 
 
 def test_harm_is_said_with_its_sign() -> None:

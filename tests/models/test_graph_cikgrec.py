@@ -11,10 +11,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from scipy import sparse  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from loreweave.errors import LoreweaveError  # noqa: E402
 from loreweave.learn import losses  # noqa: E402
-from loreweave.models.graph.cikgrec import PAPER, CIKGRec, CIKGRecConfig, CIKGRecNetwork, mask_rate  # noqa: E402
+from loreweave.models.graph.cikgrec import PAPER, CIKGRec, CIKGRecConfig, CIKGRecNetwork, _both_directions, mask_rate  # noqa: E402
 from loreweave.models.graph.graph import InterestGraph  # noqa: E402
 from loreweave.testing.checkerboard import checkerboard, checkerboard_interests  # noqa: E402
 
@@ -114,6 +116,19 @@ def test_contrast_against_a_sample_has_fewer_negatives() -> None:
     assert net._contrast(user, item) < full._contrast(user, item)
 
 
+def test_transe_learns_from_facts_and_interactions_in_both_directions() -> None:
+    data = checkerboard()
+    graph = InterestGraph.of(data.matrix, sparse.csr_array((data.n_users, 0), dtype=np.float32), data.triples)
+    sampler, n_relations = _both_directions(graph, data.triples)
+    met = len(data.triples.relations)
+    u = data.n_users
+    one_way = {(h + u, r, t + u) for h, r, t in zip(data.triples.head, data.triples.relation, data.triples.tail, strict=True)}
+    one_way |= {(user, met, item + u) for user, item in zip(*data.matrix.nonzero(), strict=True)}
+    both = one_way | {(t, r + met + 1, h) for h, r, t in one_way}
+    assert n_relations == 2 * (met + 1)
+    assert set(zip(*(part.tolist() for part in (sampler.head, sampler.relation, sampler.tail)), strict=True)) == both
+
+
 def test_transe_brings_true_tails_nearer() -> None:
     net = network(transe_batch_size=8, transe_lr=0.02)
     first = net.after_epoch(0)["transe"]
@@ -170,3 +185,13 @@ def test_resuming_a_killed_fit_gives_the_same_scores(tmp_path: Path, monkeypatch
             CIKGRec(**SMALL).fit(checkerboard(), checkerboard_interests(), checkpoint=tmp_path / "c")
     resumed = CIKGRec(**SMALL).fit(checkerboard(), checkerboard_interests(), checkpoint=tmp_path / "c", resume=True)
     np.testing.assert_array_equal(resumed.score(whole.users.ids), whole.score(whole.users.ids))
+
+
+def test_a_mask_rate_that_would_shrink_is_refused() -> None:
+    with pytest.raises(LoreweaveError, match="mask_min"):
+        CIKGRec(mask_min=0.9, mask_max=0.3)
+
+
+def test_a_loss_of_transe_that_is_not_finite_stops_the_fit() -> None:
+    with pytest.raises(LoreweaveError, match="'transe' became"):
+        CIKGRec(**SMALL, transe_lr=1e30, transe_batch_size=4).fit(checkerboard(), checkerboard_interests())

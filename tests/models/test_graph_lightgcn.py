@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from scipy import sparse  # noqa: E402
 
 from loreweave.data.dataset import Interactions  # noqa: E402
-from loreweave.errors import LoreweaveError, UnknownId  # noqa: E402
+from loreweave.errors import LoreweaveError, SavedError, UnknownId  # noqa: E402
 from loreweave.evaluate.evaluation import evaluate  # noqa: E402
 from loreweave.learn import losses  # noqa: E402
 from loreweave.models.base import Cause  # noqa: E402
@@ -246,6 +246,49 @@ def test_a_fit_with_validation_keeps_its_best_epoch_and_tells_it() -> None:
     assert model.metrics["valid_ndcg@20"] == max(values)
     again = LightGCN(**{**SMALL, "epochs": model.best_epoch}).fit(train, checkerboard_interests())
     np.testing.assert_array_equal(again.score(["003"]), model.score(["003"]))
+
+
+def test_bpr_and_l2_are_those_of_the_batch() -> None:
+    model = fitted(loss="bpr", l2=0.5)
+    config, generator = model.config, torch.Generator().manual_seed(3)
+    network = lightgcn.LightGCNNetwork(model.graph, config, generator, None)
+    rows = torch.tensor([0, 7, 30])
+    network.negatives.draw = lambda rows, generator: torch.tensor([4, 9, 2])  # type: ignore[method-assign]
+    found = network.losses(rows, 0)
+    user, positive, negative = network.user[rows], network.item[rows], torch.tensor([4, 9, 2])
+    users, items = network.users_and_items()
+    gap = (users[user] * (items[positive] - items[negative])).sum(dim=1)
+    assert found["ranking"].item() == pytest.approx((-torch.log(torch.sigmoid(gap)).mean()).item(), rel=1e-5)
+    nodes, graph = network.nodes, model.graph
+    touched = [nodes[graph.first_user + user], nodes[graph.first_item + positive], nodes[graph.first_item + negative]]
+    assert found["l2"].item() == pytest.approx(0.5 * sum(part.square().sum().item() for part in touched) / (2 * 3), rel=1e-5)
+
+
+def test_edges_are_dropped_in_training_alone() -> None:
+    network = lightgcn.LightGCNNetwork(fitted().graph, LightGCN(**SMALL, edge_dropout=0.5).config, torch.Generator().manual_seed(3), None)
+    whole = network.eval().users_and_items()[1]
+    assert torch.equal(network.eval().users_and_items()[1], whole)
+    assert not torch.equal(network.train().users_and_items()[1], whole)
+
+
+def test_a_validation_part_without_positives_is_none() -> None:
+    nothing = Interactions(np.array([0], np.int32), np.array([1], np.int32), value=np.array([0.0], np.float32))
+    model = LightGCN(**SMALL).fit(checkerboard(), checkerboard_interests(), nothing)
+    np.testing.assert_array_equal(model.score(["003"]), fitted().score(["003"]))
+
+
+def test_a_checkpoint_of_another_validation_part_or_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
+    data = checkerboard()
+    valid = data.interactions.take(np.arange(0, 30, 6))
+    LightGCN(**SMALL).fit(data, checkerboard_interests(), valid, checkpoint=tmp_path / "c")
+    with pytest.raises(SavedError, match="another validation"):
+        LightGCN(**SMALL).fit(data, checkerboard_interests(), checkpoint=tmp_path / "c", resume=True)
+    path = tmp_path / "c/checkpoint.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-9] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(SavedError, match="damaged"):
+        LightGCN(**SMALL).fit(data, checkerboard_interests(), valid, checkpoint=tmp_path / "c", resume=True)
 
 
 def test_epochs_are_judged_by_the_sum_of_the_named_metrics() -> None:

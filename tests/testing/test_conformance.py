@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from loreweave.models import MODELS, create
+from loreweave.models.linear.ease import EASE
 from loreweave.models.linear.item_knn import ItemKNN
 from loreweave.models.linear.popular import Popular
 from loreweave.testing import conformance
@@ -52,6 +53,12 @@ def test_a_blend_of_knowledge_blind_models_says_so() -> None:
 
 class Boastful(ItemKNN):
     """Says that it uses knowledge and does not."""
+
+    uses_knowledge = True
+
+
+class Deaf(EASE):
+    """Says that it uses knowledge, and hears none from newcomers."""
 
     uses_knowledge = True
 
@@ -97,6 +104,7 @@ class Pickler(Popular):
     ("kind", "check", "message"),
     [
         (Boastful, conformance.check_knowledge, "item-knn: says that it uses knowledge, but scores the same without it"),
+        (Deaf, conformance.check_newcomer_knowledge, "ease: says that it uses knowledge, but a newcomer's interests change nothing"),
         (Untidy, conformance.check_untouched, "item-knn: .*changed the data they were given: data"),
         (Forgetful, conformance.check_saving, "popular: scores differ after save and load"),
         (Wide, conformance.check_scores, "popular: scores are float64, not float32"),

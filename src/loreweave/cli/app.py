@@ -73,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except MemoryError as error:
         return fail(f"not enough memory ({error}); filter the data (--k-core, --min-value) or take a smaller model")
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        return fail("not enough memory; filter the data (--k-core, --min-value) or take a smaller model")
     except OSError as error:
         return fail(f"{error.filename or 'a file'}: {error.strerror or error}")
     if code == INTERRUPTED:

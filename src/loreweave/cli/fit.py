@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from loreweave.data import Dataset, Split
     from loreweave.knowledge import Knowledge, KnowledgeSource
     from loreweave.models import Recommender
+
+STAGES = ("choose", "refit")
+"""Of a fit that chooses its number of epochs on validation first."""
 
 ModelName = Annotated[
     str,
@@ -60,17 +64,20 @@ def fit(
 
     settings, cut = inputs.settings({model: model}, set or (), config)
     chosen = settings.get(model, {})
-    create(model, chosen)  # a wrong setting or place is told before anything is read
+    kind = create(model, chosen)  # a wrong setting or place is told before anything is read
+    out = out.absolute()
     check_replaceable(out, "model")
+    for name in STAGES:
+        check_replaceable(_checkpoint(out, name), "checkpoint")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge, dataset, data)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data)
     parts = inputs.choose_split(dataset, split, seed, cut)
     whole = dataset if all_data else parts.refit
     fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
     fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
     fitted.save(out)
-    shutil.rmtree(_checkpoints(out), ignore_errors=True)
+    _remove_checkpoints(out)
     told = {
         "model": model,
         "folder": str(out),
@@ -111,18 +118,15 @@ def _fit(
 
     kind = model_class(name)
     chosen: dict[str, Any] = {}
-    known: Knowledge | None = None
     if kind.chosen_settings is not Recommender.chosen_settings:
-        if kind.uses_knowledge:
-            known = inputs.known_at(source, split.train, split, undated=undated)
-        chosen = _fit_one(create(name, settings), split.train, known, split.valid, _checkpoints(out) / "choose", resume).chosen_settings()
+        known = inputs.known_at(source, split.train, split, undated=undated)
+        chosen = _fit_one(create(name, settings), split.train, known, split.valid, _checkpoint(out, "choose"), resume).chosen_settings()
         note(f"chosen on validation: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
-    if kind.uses_knowledge:
-        known = inputs.known_at(source, whole, split, undated=undated)
-    return _fit_one(create(name, {**settings, **chosen}), whole, known, None, _checkpoints(out) / "refit", resume)
+    known = inputs.known_at(source, whole, split, undated=undated)
+    return _fit_one(create(name, {**settings, **chosen}), whole, known, None, _checkpoint(out, "refit"), resume)
 
 
-def _fit_one(model: Recommender, train: Dataset, known: Knowledge | None, valid: Any, checkpoint: Path, resume: bool) -> Recommender:
+def _fit_one(model: Recommender, train: Dataset, known: Knowledge, valid: Any, checkpoint: Path, resume: bool) -> Recommender:
     return model.fit(train, known, valid, checkpoint=checkpoint, resume=resume)
 
 
@@ -132,9 +136,17 @@ def _seeded(name: str, seed: int) -> dict[str, Any]:
     return {"seed": seed} if "seed" in model_class(name).config_class.model_fields else {}
 
 
-def _checkpoints(out: Path) -> Path:
+def _checkpoint(out: Path, stage: str) -> Path:
     """Beside the model's folder, which is replaced as a whole when the fit is done."""
-    return out.with_name(f"{out.name}.checkpoints")
+    return out.with_name(f"{out.name}.checkpoints") / stage
+
+
+def _remove_checkpoints(out: Path) -> None:
+    """Those of the two stages, and the folder that held them where nothing else is in it."""
+    for stage in STAGES:
+        shutil.rmtree(_checkpoint(out, stage), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _checkpoint(out, "").rmdir()
 
 
 def tune(
@@ -175,12 +187,12 @@ def tune(
     from loreweave.models import create
 
     settings, cut = inputs.settings({model: model}, set or (), config)
-    create(model, settings.get(model, {}))
+    kind = create(model, settings.get(model, {}))
     if out is not None and out.suffix != ".toml":
         raise ConfigError(f"--out {out}: name a .toml file")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge, dataset, data)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data)
     parts = inputs.choose_split(dataset, split, seed, cut)
     known = inputs.known_at(source, parts.train, parts, undated=undated)
     found = evaluation.tune(
@@ -224,7 +236,7 @@ def evaluate(
     ks = options.cutoffs(k or ["20,50,100"])
     fitted = load(model)
     parts = _split_of(fitted, model, inputs.Log(data, format, column or ()))
-    report = judge(fitted, parts.test, ks=ks)
+    report = judge(fitted, parts.test, ks=ks, cold=parts.how == "cold_items")
     if json:
         print_json({"model": fitted.name, **report.to_dict(), "split": parts.describe(), "data_fingerprint": fitted.data_fingerprint})
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,6 +86,9 @@ def with_items(dataset: Dataset, table: Table, columns: Mapping[str, str] | None
     """
     roles = _catalogue_roles(table, "item", columns)
     known, frame, notes = _catalogue(dataset.items, table, roles["item"], "items")
+    if "title" in roles and table.frame[roles["title"]].dtype.is_nested():
+        problem = f"a title is text, this column holds {table.frame[roles['title']].dtype}; map another: title=NAME"
+        raise DataError.at(problem, path=table.place, field=roles["title"])
     texts = {roles["title"]: "title"} if "title" in roles else {}
     texts |= {name: name for name in frame.columns if name not in texts and col.plain(name) in col.TEXTS and frame[name].dtype == pl.String}
     prose = frame.select(pl.col(old).cast(pl.String, strict=False).replace("", None).alias(new) for old, new in texts.items())
@@ -122,6 +125,13 @@ def align(vocabulary: Vocabulary, frame: pl.DataFrame) -> pl.DataFrame:
     return vocabulary.ids.to_frame().join(frame, on="id", how="left", maintain_order="left")
 
 
+def _free(name: str, taken: Sequence[str]) -> str:
+    """The name with as many underscores behind as make it one that no column has."""
+    while name in taken:
+        name += "_"
+    return name
+
+
 def _catalogue_roles(table: Table, role: str, columns: Mapping[str, str] | None) -> dict[str, str]:
     names = table.frame.columns
     roles = col.find_roles(names, columns, (role, "title"))
@@ -140,7 +150,7 @@ def _catalogue(vocabulary: Vocabulary, table: Table, name: str, what: str) -> tu
     ids = raw.cast(vocabulary.ids.dtype, strict=False)
     if ids.null_count():
         table.refuse(ids.is_null(), name, lambda value: f"the log has whole-number ids, this is {value!r}; type both alike")
-    frame = table.frame.drop(name).rename({"id": "id_column"}, strict=False).insert_column(0, ids.rename("id"))
+    frame = table.frame.drop(name).rename({"id": _free("id", table.frame.columns)}, strict=False).insert_column(0, ids.rename("id"))
     first = frame.unique("id", keep="first", maintain_order=True)
     extended = extend(vocabulary, first["id"])
     aligned = align(extended, first)

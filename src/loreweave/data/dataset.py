@@ -213,8 +213,9 @@ def pairs_fingerprint(interactions: Interactions, users: Vocabulary, items: Voca
         rank = np.full(len(vocabulary), -1, dtype=np.int32)
         rank[used.to_numpy()[ids.arg_sort().to_numpy()]] = np.arange(len(used), dtype=np.int32)
         ranked.append(rank[pairs[column].to_numpy()])
-        digest.update("\0".join(ids.sort().to_list()).encode())
-    key = ranked[0].astype(np.int64) * max(len(items), 1) + ranked[1]
+        digest.update(f"{len(used)}\0".encode() + "\0".join(ids.sort().to_list()).encode() + b"\0")
+        n_items = len(used)
+    key = ranked[0].astype(np.int64) * n_items + ranked[1]
     key.sort()
     digest.update(key.astype("<i8").tobytes())
     return digest.hexdigest()[:16]

@@ -53,12 +53,16 @@ def read_tokens(path: Path) -> tuple[pl.DataFrame, int]:
     """The lines of a file as `row` (from 1) and `tokens` (List(String), none empty), and how many lines were blank.
 
     Raises:
-        DataError: missing, empty or not UTF-8.
+        DataError: missing, empty, not UTF-8, or some lines with tabs and some with spaces.
     """
     lines = read_lines(path)
     frame = pl.DataFrame({"row": pl.Series(range(1, len(lines) + 1), dtype=pl.Int64), "line": lines.str.strip_chars(" \t\r")})
     frame = frame.filter(pl.col("line") != "")
     separator = "\t" if frame["line"].str.contains("\t", literal=True).any() else " "
+    if separator == "\t":
+        mixed = frame.filter(pl.col("line").str.contains(" ", literal=True) & ~pl.col("line").str.contains("\t", literal=True))
+        if mixed.height:
+            raise DataError.at("spaces, where other lines have tabs between the fields; use one of them", path=path, row=mixed["row"][0])
     split = pl.col("line").str.split(separator)
     tokens = frame.select("row", tokens=split.list.eval(pl.element().filter(pl.element() != "")))
     return tokens, len(lines) - frame.height

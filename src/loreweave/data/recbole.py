@@ -38,9 +38,11 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Reading:
     else:
         parts = [(part, _typed(file)) for part, file in split]
         frames = [table.frame.with_columns(part=pl.lit(part)) for part, table in parts]
-        rows = pl.concat([pl.Series(range(table.first_row, table.first_row + len(table)), dtype=pl.Int64) for _, table in parts])
+        rows = pl.concat([pl.Series([table.row(position) for position in range(len(table))], dtype=pl.Int64) for _, table in parts])
+        for _, table in parts:
+            _refuse_missing_ids(table, columns)
         try:
-            log = Table(str(folder / f"{name}.*.inter"), pl.concat(frames), rows=rows)
+            log = Table(str(folder / f"{name}.*.inter"), pl.concat(frames), rows=rows, blank=sum(table.blank for _, table in parts))
         except pl.exceptions.PolarsError:
             raise DataError.at("the parts of the split have different columns", path=folder) from None
         files = {file.name: len(table) for (_, file), (_, table) in zip(split, parts, strict=True)}
@@ -113,6 +115,13 @@ def _typed(path: Path) -> Table:
 
 def _is_prose(name: str) -> bool:
     return col.plain(name) in (*col.ALIASES["title"], *col.TEXTS)
+
+
+def _refuse_missing_ids(table: Table, columns: Mapping[str, str] | None) -> None:
+    """Once the parts of a split stand in one table, an error can no longer name the file."""
+    roles = col.find_log_roles(table.place, table.frame.columns, columns)
+    for role in ("user", "item"):
+        col.ids(table, roles[role])
 
 
 def _first(table: Table, n: int, what: tuple[str, ...]) -> list[str]:

@@ -117,9 +117,12 @@ def leave_last_out(dataset: Dataset, rng: np.random.Generator) -> Cut:
     held = np.where(total >= VALID_LEAST, 2, np.where(total == 2, 1, 0))[user]
     is_train = (later >= held) & ~is_test & ~is_valid
     before = np.roll(rows, 1)
-    tied = is_test & (user == np.roll(user, 1)) & (clock[rows] == clock[before]) & (place[rows] == place[before])
+    tied = (user == np.roll(user, 1)) & (clock[rows] == clock[before]) & (place[rows] == place[before])
     tied[0] = False
-    counts = {"users tied at the test item, file order kept": int(tied.sum())}
+    counts = {
+        f"users tied at the {part} item, file order kept": int((tied & held).sum())
+        for part, held in (("test", is_test), ("validation", is_valid))
+    }
     counts["negatives later than a held-out item, left out"] = int((~wanted & ~is_train).sum())
     return Cut(_unsort(is_train, rows), _unsort(is_valid, rows), _unsort(is_test, rows), counts)
 

@@ -273,7 +273,8 @@ def _read_json_lines(path: Path) -> Table:
         frame = pl.read_ndjson(io.BytesIO(raw), infer_schema_length=None)
         filled = [row for row, line in enumerate(raw.split(b"\n"), 1) if line.strip()] if frame.height <= raw.count(b"\n") else []
         rows = pl.Series(filled, dtype=pl.Int64) if len(filled) == frame.height else None  # blank lines shift the numbers
-        return Table(str(path), frame, first_row=1, rows=rows)
+        blank = max(0, len(raw.rstrip(b"\n").split(b"\n")) - frame.height) if frame.height else 0
+        return Table(str(path), frame, first_row=1, rows=rows, blank=blank)
     except DAMAGED as error:
         failure = error
     for row, line in enumerate(raw.split(b"\n"), 1):

@@ -90,7 +90,7 @@ def run(cell: Cell, key: str, out: Path) -> Found:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(cell.split.refit, cell.knowledge, checkpoint=checkpoint, resume=True)
-        report = evaluate(model, cell.split.test, ks=cell.ks)
+        report = evaluate(model, cell.split.test, ks=cell.ks, cold=cell.split.how == "cold_items")
     told = {str(warning.message) for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)}
     row = {
         "model": cell.name,

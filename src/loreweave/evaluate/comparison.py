@@ -27,6 +27,8 @@ from loreweave.models import model_class
 from loreweave.models.base import Recommender
 from loreweave.progress import track
 
+PERMUTATIONS = 20
+"""Shuffles that a claim against shuffled knowledge should rest on."""
 FIRST_PERMUTATION = 1000
 """Seed of the first further shuffle; the arms' own are the seeds of the run."""
 
@@ -107,6 +109,11 @@ def compare(
             f"there is no knowledge here: every model ran without, and {len(family) - len(kept)} tests that need it were left out"
         )
         family = kept
+    if any(claim.worse[1] == "shuffled" for claim in family) and plan.permutations < PERMUTATIONS:
+        warnings.append(
+            f"what is said against shuffled knowledge rests on {len(plan.seeds)} shuffles; --permutations {PERMUTATIONS} bounds what wrong "
+            "knowledge is worth"
+        )
     found, tuned = _run(plan, rounds, sorted({*ks, *(parse_metric(name)[1] for name in (metric, *(claim.metric for claim in family)))}))
     result = _result(plan, dataset, knowledge, rounds, family, found, tuned, warnings)
     write_json(plan.out / "results.json", result)

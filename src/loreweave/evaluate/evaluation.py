@@ -31,6 +31,13 @@ PROTOCOL = {
 }
 
 
+COLD = {
+    "ranking": "full: every item met in the fitted log and every held-out item is a candidate, except those the user met there",
+    "targets": "held-out items are candidates although nobody met them in the fitted log",
+}
+"""What the split `cold_items` changes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """What one evaluation found.
@@ -61,13 +68,14 @@ class Report:
         return {name: getattr(self, name) for name in names}
 
 
-def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = (20, 50, 100)) -> Report:
+def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = (20, 50, 100), cold: bool = False) -> Report:
     """Rank every candidate item for each user with held-out positives.
 
     Args:
         model: fitted; its log says what was seen, and its vocabularies are those of `held_out`.
         held_out: what the model has not seen. Negatives (value 0) do not count.
         ks: cuts.
+        cold: the held-out items are candidates too, though nobody met them in training (the split `cold_items`).
 
     Raises:
         DataError: nothing is held out, or its codes are not the model's.
@@ -79,6 +87,8 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
     started = time.perf_counter()
     users, targets, counts = held_out_targets(model, held_out)
     candidates = model.candidate_mask()
+    if cold:
+        candidates[targets.indices] = True
     seconds = dict.fromkeys(("score", "rank", "top"), 0.0)
     ranks, places, items = [], [], []
     for block, masked, spent in _masked_blocks(model, users, candidates):
@@ -96,6 +106,8 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
     n_history = np.diff(model.history.indptr)[users].astype(np.int32)
     values = metric.per_user(rank, targets, ks)
     popularity = np.bincount(model.history.indices, minlength=model.n_items)
+    if cold:
+        popularity = np.maximum(popularity, 1)  # an item nobody met is as novel as one that a single person met
     report = Report(
         per_user=pl.DataFrame(
             {"user": model.users.decode(users), "n_history": n_history, "n_targets": np.diff(targets.indptr).astype(np.int32), **values}
@@ -104,7 +116,7 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
         system=_system(item, place, popularity, candidates, int(np.count_nonzero(np.diff(model.history.indptr))), ks),
         groups=[*_by_history(n_history, values, targets), *_by_popularity(rank, targets, popularity, candidates, ks)],
         counts=counts,
-        protocol={**PROTOCOL, "k": list(ks), "users": len(users), "candidates": int(candidates.sum())},
+        protocol={**PROTOCOL, "k": list(ks), "users": len(users), "candidates": int(candidates.sum()), **(COLD if cold else {})},
         seconds=seconds,
     )
     seconds["all"] = time.perf_counter() - started

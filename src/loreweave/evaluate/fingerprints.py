@@ -41,6 +41,8 @@ def of_dataset(dataset: Dataset) -> str:
         for codes in (dataset.triples.head, dataset.triples.relation, dataset.triples.tail):
             digest.update(codes.tobytes())
         _add(digest, pl.DataFrame({"entity": dataset.triples.entities.ids}))
+        _add(digest, pl.DataFrame({"relation": dataset.triples.relations.ids}))
+        _add(digest, None if dataset.triples.entity_names is None else pl.DataFrame({"name": dataset.triples.entity_names}))
     return digest.hexdigest()[:DIGITS]
 
 

@@ -42,10 +42,11 @@ def headline(result: Mapping[str, Any]) -> str:
     helped = [verdict.model for verdict in found if verdict.tone == "good"]
     if len(helped) == len(found):
         return f"{name}: the knowledge helped" + (f" all {len(found)} models" if len(found) > 1 else f" {found[0].model}")
+    harmed = ", ".join(verdict.model for verdict in found if verdict.tone == "bad")
     if helped:
-        return f"{name}: the knowledge helped {len(helped)} of {len(found)} models"
-    if any(verdict.tone == "bad" for verdict in found):
-        return f"{name}: the knowledge did harm to {', '.join(verdict.model for verdict in found if verdict.tone == 'bad')}"
+        return f"{name}: the knowledge helped {len(helped)} of {len(found)} models" + (f" and did harm to {harmed}" if harmed else "")
+    if harmed:
+        return f"{name}: the knowledge did harm to {harmed}"
     return f"{name}: no gain from the knowledge is shown"
 
 
@@ -67,9 +68,8 @@ def _verdict(model: str, none: Mapping[str, Any], shuffled: Mapping[str, Any]) -
     if over_none < 0:
         return Verdict(model, "bad", "It did harm", figures)
     if over_none > 0:
-        return Verdict(
-            model, "open", "Not shown", f"{figures} The gain does not depend on whose knowledge it is: shuffled, it serves as well."
-        )
+        better = "; shuffled, it serves better" if over_shuffled < 0 else ""
+        return Verdict(model, "open", "Not shown", f"{figures} It is not shown that it matters whose knowledge it is{better}.")
     if over_shuffled > 0:
         return Verdict(model, "open", "Not shown", f"{figures} Real knowledge beats shuffled knowledge, but not going without.")
     return Verdict(model, "open", "Not shown", figures)

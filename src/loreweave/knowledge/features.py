@@ -70,7 +70,8 @@ def attribute_rows(dataset: Dataset) -> tuple[pl.DataFrame, tuple[str, ...]]:
     features = pl.DataFrame() if dataset.item_features is None else dataset.item_features
     for name in features.columns:
         column = features[name]
-        if column.dtype.is_float() or not (column.dtype == pl.List or column.dtype == pl.String or not column.dtype.is_nested()):
+        inner = column.dtype.inner if isinstance(column.dtype, pl.List) else column.dtype
+        if column.dtype.is_float() or inner.is_nested():
             notes.append(f"item attribute {name!r} is no category ({column.dtype}) and was left out")
             continue
         values = column.cast(pl.String).str.split("|") if column.dtype != pl.List else column.cast(pl.List(pl.String))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -82,7 +83,9 @@ def read_records(path: Path | str) -> Knowledge:
         try:
             columns.append(column.cast(dtype))
         except pl.exceptions.PolarsError:
-            raise DataError.at(f"{column.dtype} is not {dtype}", path=path, row=_first_bad(column, dtype), field=name) from None
+            raise DataError.at(
+                f"{column.dtype} is not {dtype}", path=path, row=_line(path, _first_bad(column, dtype)), field=name
+            ) from None
     records = pl.DataFrame(columns).with_columns(
         pl.col("weight").fill_null(1.0),
         pl.col("source").fill_null("unknown"),
@@ -91,19 +94,28 @@ def read_records(path: Path | str) -> Knowledge:
     fault = incomplete(records)
     if fault is not None:
         row, field, problem = fault
-        raise DataError.at(problem, path=path, row=row + 1, field=field)
+        raise DataError.at(problem, path=path, row=_line(path, row), field=field)
     knowledge = Knowledge.from_frame(records)
     overridden = records.height - len(knowledge)
     return replace(knowledge, notes=(f"{path.name}: {overridden} records were overridden by what a person said",) if overridden else ())
 
 
 def _first_bad(column: pl.Series, dtype: pl.DataType) -> int:
-    """The row, from 1, of the first value that is not of a type."""
+    """The row, from 0, of the first value that is not of a type."""
     try:
         bad = column.cast(dtype, strict=False).is_null() & column.is_not_null()
     except pl.exceptions.PolarsError:  # no value of this kind can be cast
         bad = column.is_not_null()
-    return int(bad.arg_max() or 0) + 1
+    return int(bad.arg_max() or 0)
+
+
+def _line(path: Path, position: int) -> int:
+    """The line, from 1, of a record counted from 0: blank lines hold none."""
+    if path.suffix != ".jsonl":
+        return position + 1
+    with path.open("rb") as stream:
+        filled = (number for number, line in enumerate(stream, start=1) if line.strip())
+        return next(islice(filled, position, None), position + 1)
 
 
 def _frame(path: Path) -> pl.DataFrame:

@@ -15,7 +15,9 @@ import loreweave
 from loreweave.errors import SavedError
 from loreweave.files import (
     FORMAT_VERSION,
+    check_digests,
     check_replaceable,
+    digests,
     folder_written_atomically,
     read_arrays,
     read_manifest,
@@ -49,7 +51,8 @@ def save(
     check_replaceable(folder, "checkpoint")
     with folder_written_atomically(folder) as temporary:
         write_arrays(temporary / "checkpoint.safetensors", arrays)
-        write_json(temporary / "manifest.json", {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, "checkpoint": progress})
+        manifest = {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, "checkpoint": progress, "files": digests(temporary)}
+        write_json(temporary / "manifest.json", manifest)
 
 
 def load(folder: Path, module: nn.Module, optimizers: Optimizers, generator: torch.Generator) -> tuple[State | None, dict[str, Any]] | None:
@@ -63,6 +66,7 @@ def load(folder: Path, module: nn.Module, optimizers: Optimizers, generator: tor
     manifest = read_manifest(folder)
     if "checkpoint" not in manifest:
         raise SavedError(f"{folder}: holds no checkpoint; give another folder with --checkpoint, or fit without --resume")
+    check_digests(folder, manifest.get("files", {"checkpoint.safetensors": ""}))
     tensors = {name: torch.from_numpy(array) for name, array in read_arrays(Path(folder) / "checkpoint.safetensors").items()}
     try:
         module.load_state_dict(_below(tensors, "module."))

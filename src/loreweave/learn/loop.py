@@ -22,6 +22,8 @@ from loreweave.progress import track
 Losses = Mapping[str, Tensor]
 WATCHED = 5
 """Epochs that a sign of failure must last before it is warned of."""
+FLAT = 1e-3
+"""A contrastive loss that moves by less than this share of itself stands still. Sampled negatives alone move it by a third of that."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def train(
         row = _one_epoch(module, optimizers["main"], n_rows, schedule.batch_size, generator, losses, epoch)
         if after_epoch is not None:
             row |= after_epoch(epoch)
+            _refuse_infinite(row, f"epoch {epoch + 1}")
         row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 4), **row}
         if validate is None:
             run.epochs = epoch + 1
@@ -151,17 +154,18 @@ def _one_epoch(
         parts = losses(rows, epoch)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
-        for name, part in parts.items():
-            value = part.item()
-            if not math.isfinite(value):
-                raise LoreweaveError(
-                    f"the loss {name!r} became {value} in epoch {epoch + 1}, batch {number} of {len(batches)}; "
-                    "lower the learning rate or its weight"
-                )
-            sums[name] = sums.get(name, 0.0) + value
+        values = {name: part.item() for name, part in parts.items()}
+        _refuse_infinite(values, f"epoch {epoch + 1}, batch {number} of {len(batches)}")
+        sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
         optimizer.step()
     module.eval()
     return {name: total / len(batches) for name, total in sums.items()}
+
+
+def _refuse_infinite(values: Mapping[str, float], when: str) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise LoreweaveError(f"the loss {name!r} became {value} in {when}; lower the learning rate or its weight")
 
 
 def _out_of_patience(run: Trained, schedule: Schedule) -> bool:
@@ -204,7 +208,7 @@ def _warn_of_failure(history: list[dict[str, float]]) -> None:
 
 def _flat(name: str, rows: list[dict[str, float]]) -> bool:
     values = [row[name] for row in rows if name in row]
-    return len(values) == len(rows) and max(values) - min(values) <= 1e-5 * abs(values[0])
+    return len(values) == len(rows) and max(values) - min(values) <= FLAT * abs(values[0])
 
 
 def _falls_while_losses_fall(rows: list[dict[str, float]]) -> bool:

@@ -372,6 +372,8 @@ class Recommender(ABC):
             UnknownId: the user or the item is unknown.
         """
         code, target = int(self._user_codes([user])[0]), self._item_code(item)
+        if not any(cause.kind in ("item", "interest") for cause in causes):
+            return float(self.score_codes(np.array([code], np.int32))[0, target])
         rows = []
         for kind, row, ids in (
             ("item", self.history[[code]], self.items),
@@ -477,9 +479,8 @@ class Recommender(ABC):
             for name, width in (("history", len(model.items)), ("interests", len(model.interest_ids))):
                 parts = (arrays.pop(f"{name}.data"), arrays.pop(f"{name}.indices"), arrays.pop(f"{name}.indptr"))
                 setattr(model, name, sparse.csr_array(parts, shape=(len(model.users), width)))
-            model.data_fingerprint, model.seconds_to_fit, model.metrics, model.origin = (
-                manifest[key] for key in ("data_fingerprint", "seconds_to_fit", "metrics", "origin")
-            )
+            model.data_fingerprint, model.seconds_to_fit = manifest["data_fingerprint"], manifest["seconds_to_fit"]
+            model.metrics, model.origin = dict(manifest["metrics"]), dict(manifest["origin"])
             model._load_parts(folder)
             model._restore({name.removeprefix("state."): array for name, array in arrays.items()})
         except (LookupError, ValueError, TypeError, AttributeError, pl.exceptions.PolarsError, ConfigError, DataError) as error:

@@ -252,8 +252,11 @@ def check_newcomer_knowledge(case: Case) -> None:
     said = Knowledge.from_records([Record(kind="interest", user="new", interest="wine", text="wine", source="person")])
     scores = [case.model.score_histories({"new": []}, knowledge) for knowledge in (None, said)]
     _demand(case, bool(np.isfinite(scores[1]).all()), "a newcomer's interests make a score infinite or NaN")
-    if not case.model.uses_knowledge:
-        _demand(case, np.array_equal(scores[0], scores[1]), "says that it is knowledge-blind, but a newcomer's interests change scores")
+    same = np.array_equal(scores[0], scores[1])
+    if case.model.uses_knowledge:
+        _demand(case, not same, "says that it uses knowledge, but a newcomer's interests change nothing")
+    else:
+        _demand(case, same, "says that it is knowledge-blind, but a newcomer's interests change scores")
 
 
 def check_settings(case: Case) -> None:

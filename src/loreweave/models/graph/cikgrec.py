@@ -10,12 +10,12 @@ The contrast's views are the ones of the paper; those of its published code diff
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from loreweave.config import Config
@@ -55,6 +55,12 @@ class CIKGRecConfig(LightGCNConfig):
     """p_max."""
     schedule_epochs: int = Field(150, ge=1)
     """Epochs until p_max is reached."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.mask_schedule != "constant" and self.mask_min > self.mask_max:
+            raise ValueError(f"mask_min ({self.mask_min}) is above mask_max ({self.mask_max}); the mask rate grows")
+        return self
 
     contrast: bool = True
     """Cross-domain contrast."""

@@ -20,7 +20,7 @@ from pydantic import Field, StringConstraints
 from torch import Tensor, nn
 
 from loreweave.config import Config
-from loreweave.data.dataset import Dataset, Interactions, Triples
+from loreweave.data.dataset import Dataset, Interactions, Triples, pairs_fingerprint
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn import loop, losses, ranking
 from loreweave.learn.propagate import propagate
@@ -162,6 +162,8 @@ class LightGCN(GraphRecommender):
         config = self.config
         triples = train.triples if config.triples else None
         graph = InterestGraph.of(self.history, self._held(), triples)
+        if valid is not None and len(valid.positives()) == 0:
+            valid = None
         generator = torch.Generator().manual_seed(config.seed)
         network = self.network_class(graph, config, generator, triples)
         trained = loop.train(
@@ -172,13 +174,14 @@ class LightGCN(GraphRecommender):
             generator,
             network.losses,
             after_epoch=network.after_epoch,
-            validate=None if valid is None or len(valid) == 0 else self._validation(network, valid),
+            validate=None if valid is None else self._validation(network, valid),
             checkpoint=checkpoint,
             resume=resume,
             identity={
                 "settings": config.model_dump(mode="json", exclude={"epochs", "patience"}),
                 "data": self.data_fingerprint,
                 "graph": graph.digest(),
+                "validation": None if valid is None else pairs_fingerprint(valid, train.users, train.items),
             },
         )
         self.best_epoch, self.training = trained.epochs, trained.history

@@ -1,7 +1,7 @@
 """RP3beta: three steps of a random walk from the user, discounted by the popularity of where it ends. Paudel et al., TiiS 2017.
 
 P_ui = (r_ui / |H(u)|)^α,  P_iu = (r_ui / n_i)^α   steps from users to items and back
-W = P_iu · P_ui, the k largest entries of each row kept, then W_ji / n_i^β
+W = P_iu · P_ui with entries W_ji / n_i^β, the k largest of each row kept
 score(u, i) = Σ_{j ∈ H(u)} P_uj · W_ji
 
 Paudel, Christoffel, Newell & Bernstein, "Updatable, accurate, diverse, and scalable recommendations for interactive applications", ACM TiiS
