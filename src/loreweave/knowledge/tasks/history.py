@@ -1,0 +1,81 @@
+"""Histories as prompts show them: the latest items first, numbered, cut by count and by tokens, what did not fit counted.
+
+Nothing here loops over items or interactions: rows are sorted, numbered and joined by polars, a block of users at a time, and Python sees
+one finished row a subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from loreweave.data.dataset import Dataset
+
+BYTES_PER_TOKEN = 3.5
+"""The estimate of `LanguageModel.count_tokens`, by which prompts are held to their budget before any model is known."""
+USER_BLOCK = 20_000
+"""Users whose lines are joined at a time; bounds memory to some hundred megabytes."""
+NEWEST, BEST_KNOWN = "newest first", "best known first"
+
+
+def ordered(dataset: Dataset) -> tuple[pl.DataFrame, str]:
+    """Every positive once, the order its prompts show it in, and that order in words.
+
+    Where there is a time or an order the newest comes first (ties: the later row of the file). Where there is neither, the item that most
+    people met comes first: of two items a model has likelier heard of the better known one, and the order of files and codes means nothing.
+
+    Returns:
+        A frame `user`, `item` (int32 codes), sorted by user, and `newest first` or `best known first`.
+    """
+    log = dataset.interactions.positives()
+    clock = log.time if log.time is not None else log.order
+    met = np.asarray(dataset.matrix.sum(axis=0)).ravel().astype(np.int64)
+    rank = met[log.item] if clock is None else clock
+    frame = pl.DataFrame({"user": log.user, "item": log.item, "rank": rank}).with_row_index("row")
+    frame = frame.sort("user", "rank", "row", descending=[False, True, clock is not None])
+    frame = frame.unique(["user", "item"], keep="first", maintain_order=True)
+    return frame.select("user", "item"), BEST_KNOWN if clock is None else NEWEST
+
+
+def numbered(rows: pl.DataFrame, lines: pl.Series, ids: pl.Series, max_items: int, max_bytes: int) -> pl.DataFrame:
+    """Rows gathered into blocks of numbered lines.
+
+    Args:
+        rows: `group`, `item` (codes), the rows of a group together and in the order to show.
+        lines: by item code, escaped; an item whose line is null cannot be shown.
+        ids: raw item ids by code, String.
+        max_items: lines of a block.
+        max_bytes: of a block, line ends included; whole lines are left out from the end.
+
+    Returns:
+        A frame `group`, `items` (the block), `shown` (list of raw ids by number), `left_out` (rows not shown), groups in the order of
+        `rows`; a group of which nothing can be shown is missing.
+    """
+    codes = rows["item"].cast(pl.Int64)
+    rows = rows.select("group", line=lines.gather(codes), id=ids.gather(codes)).with_columns(rows=pl.len().over("group"))
+    rows = rows.filter(pl.col("line").is_not_null()).with_columns(number=pl.int_range(1, pl.len() + 1).over("group"))
+    rows = rows.filter(pl.col("number") <= max_items).with_columns(line=pl.format("[{}] {}", "number", "line"))
+    rows = rows.filter((pl.col("line").str.len_bytes().cast(pl.Int64) + 1).cum_sum().over("group") <= max_bytes)
+    blocks = rows.group_by("group", maintain_order=True).agg(
+        pl.col("line").str.join("\n").alias("items"), pl.col("id").alias("shown"), left_out=pl.col("rows").first().cast(pl.Int64) - pl.len()
+    )
+    return blocks.select("group", "items", "shown", "left_out")
+
+
+def histories(dataset: Dataset, lines: pl.Series, max_items: int, max_bytes: int) -> Iterator[pl.DataFrame]:
+    """Blocks of users: frames as of `numbered`, `group` being the user's code. Users of whom nothing can be shown are missing."""
+    rows, _ = ordered(dataset)
+    ids = dataset.items.ids.cast(pl.String)
+    users = rows["user"].to_numpy()
+    for start in range(0, dataset.n_users, USER_BLOCK):
+        first, last = np.searchsorted(users, [start, start + USER_BLOCK])
+        block = rows[int(first) : int(last)].rename({"user": "group"})
+        yield numbered(block, lines, ids, max_items, max_bytes)
+
+
+def line_bytes(lines: pl.Series, max_items: int) -> int:
+    """Bytes that the longest line may take, its number and line end included."""
+    longest = lines.str.len_bytes().max()
+    return (longest if isinstance(longest, int) else 0) + len(f"[{max_items}] \n")

@@ -1,0 +1,111 @@
+"""How prompts show items and people: one line an item, `title | genre: a, b; author: c`, and a person's attributes in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from loreweave.data.dataset import Dataset
+from loreweave.errors import DataError
+from loreweave.knowledge.features import attribute_rows, plain, triple_rows
+from loreweave.knowledge.tasks.escape import TITLE_CHARS, escaped_column
+
+VALUES = 3
+"""Values named of one attribute or relation of an item."""
+ABOUT_CHARS = 300
+"""Of a person's attributes."""
+_OPAQUE = r"^([mg]\.[0-9a-z_]+|.*/Q\d+|[^\p{L}]*)$"
+"""Ids of entities that no model can read: Freebase's and Wikidata's numbers, and ids without a letter."""
+
+
+def item_names(dataset: Dataset) -> pl.Series:
+    """A name an item, String [n_items]; null where there is none.
+
+    Where the catalogue has titles a name is a title. Where it has none at all, ids that hold a word are the only names there are, and are
+    shown (readably: the last part of a URI); ids of digits say nothing and are not.
+    """
+    texts = dataset.item_texts
+    titled = texts is not None and "title" in texts.columns
+    said = texts["title"].is_not_null() if texts is not None and titled else dataset.titles.str.contains(r"\p{L}{2}")
+    names = dataset.titles.str.strip_chars()
+    return names.set(~said | (names == ""), None)
+
+
+def item_attributes(dataset: Dataset, limit: int) -> pl.Series:
+    """Attributes and triples in words, escaped, String [n_items] of at most `limit` characters; null where there are none.
+
+    Attributes come before triples, and relations of which an item has few (its author) before those of which it has many (its links).
+    """
+    found = [attribute_rows(dataset)[0].with_columns(triple=False), triple_rows(_readable_triples(dataset)).with_columns(triple=True)]
+    rows = pl.concat(found).filter(pl.col("value").str.len_chars() > 0).unique(["item", "field", "value"], maintain_order=True)
+    fields = rows.group_by("triple", "field", maintain_order=True).agg(many=pl.len() / pl.col("item").n_unique())
+    fields = fields.sort("triple", "many", maintain_order=True).with_row_index("place")
+    values = rows.group_by("item", "triple", "field", maintain_order=True).agg(pl.col("value").head(VALUES).str.join(", "))
+    values = values.join(fields, on=["triple", "field"]).sort("item", "place")
+    said = values.group_by("item", maintain_order=True).agg(said=pl.concat_str("field", pl.lit(": "), "value").str.join("; "))
+    everywhere = pl.DataFrame({"item": pl.int_range(dataset.n_items, dtype=pl.Int32, eager=True)})
+    return escaped_column(everywhere.join(said, on="item", how="left", maintain_order="left")["said"], limit)
+
+
+def item_lines(dataset: Dataset, attribute_chars: int) -> pl.Series:
+    """A line an item, escaped, String [n_items], without its number; null where nothing is known of an item, not even a name.
+
+    Args:
+        attribute_chars: of attributes in a line; 0: titles alone.
+
+    Raises:
+        DataError: that is so of every item.
+    """
+    title = escaped_column(item_names(dataset), TITLE_CHARS)
+    attributes = item_attributes(dataset, attribute_chars) if attribute_chars else title.clear(dataset.n_items)
+    named = pl.DataFrame({"title": title, "attributes": attributes})
+    lines = named.select(
+        line=pl.when(pl.col("title").is_not_null() | pl.col("attributes").is_not_null()).then(
+            pl.concat_str(pl.col("title").fill_null("untitled"), "attributes", separator=" | ", ignore_nulls=True)
+        )
+    )["line"]
+    if lines.null_count() == len(lines):
+        raise DataError("the items have neither titles nor attributes, so a language model cannot be asked about them; give a catalogue")
+    return lines
+
+
+def item_descriptions(dataset: Dataset, limit: int) -> pl.Series:
+    """The text columns of the catalogue other than the title, escaped, String [n_items] of at most `limit` characters; null: none."""
+    texts = dataset.item_texts
+    columns = [] if texts is None else [name for name in texts.columns if name != "title" and texts[name].dtype == pl.String]
+    if texts is None or not columns or not limit:
+        return pl.Series(dtype=pl.String).clear(dataset.n_items)
+    joined = texts.select(said=pl.concat_str(columns, separator=" ", ignore_nulls=True))["said"]
+    text = escaped_column(joined, limit)
+    return text.set(text == "", None)
+
+
+def user_attributes(dataset: Dataset) -> pl.Series:
+    """What is known of a person in words, escaped, String [n_users]; null where nothing is.
+
+    A column that tells more than half of the users apart identifies them and is left out (a name, a postcode, an id).
+    """
+    features = dataset.user_features
+    columns = [] if features is None else [name for name in features.columns if not features[name].dtype.is_nested()]
+    columns = [name for name in columns if features is not None and 2 * features[name].n_unique() <= max(features.height, 2)]
+    if features is None or not columns:
+        return pl.Series(dtype=pl.String).clear(dataset.n_users)
+    said = [pl.concat_str(pl.lit(f"{plain(name)}: "), pl.col(name).cast(pl.String)) for name in columns]
+    text = escaped_column(features.select(said=pl.concat_str(said, separator="; ", ignore_nulls=True))["said"], ABOUT_CHARS)
+    return text.set(text == "", None)
+
+
+def _readable_triples(dataset: Dataset) -> Dataset:
+    """The same data with an empty name for every entity that has no readable one, and items by their names, never by their ids."""
+    triples = dataset.triples
+    if triples is None:
+        return dataset
+    ids = triples.entities.ids.cast(pl.String)
+    given = pl.Series(dtype=pl.String).clear(len(ids)) if triples.entity_names is None else triples.entity_names
+    names = pl.DataFrame({"id": ids, "given": given.cast(pl.String)}).select(
+        name=pl.coalesce("given", pl.when(pl.col("id").str.contains(_OPAQUE)).then(pl.lit("")).otherwise("id"))
+    )["name"]
+    items = item_names(dataset).fill_null("")
+    names = pl.concat([items.rename("name"), names[dataset.n_items :]])
+    return replace(dataset, triples=replace(triples, entity_names=names))
