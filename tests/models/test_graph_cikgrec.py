@@ -116,10 +116,10 @@ def test_contrast_against_a_sample_has_fewer_negatives() -> None:
     assert net._contrast(user, item) < full._contrast(user, item)
 
 
-def test_transe_learns_from_facts_and_interactions_in_both_directions() -> None:
+def test_triples_are_facts_and_interactions_in_both_directions() -> None:
     data = checkerboard()
     graph = InterestGraph.of(data.matrix, sparse.csr_array((data.n_users, 0), dtype=np.float32), data.triples)
-    sampler, n_relations = _both_directions(graph, data.triples)
+    sampler, n_relations = _both_directions(graph, data.triples, True)
     met = len(data.triples.relations)
     u = data.n_users
     one_way = {(h + u, r, t + u) for h, r, t in zip(data.triples.head, data.triples.relation, data.triples.tail, strict=True)}
@@ -127,6 +127,8 @@ def test_transe_learns_from_facts_and_interactions_in_both_directions() -> None:
     both = one_way | {(t, r + met + 1, h) for h, r, t in one_way}
     assert n_relations == 2 * (met + 1)
     assert set(zip(*(part.tolist() for part in (sampler.head, sampler.relation, sampler.tail)), strict=True)) == both
+    facts_alone, n_relations = _both_directions(graph, data.triples, False)
+    assert (len(facts_alone.head), n_relations) == (2 * len(data.triples), 2 * met)
 
 
 def test_transe_brings_true_tails_nearer() -> None:
@@ -135,7 +137,7 @@ def test_transe_brings_true_tails_nearer() -> None:
     for epoch in range(1, 40):
         last = net.after_epoch(epoch)["transe"]
     assert last < first
-    assert net.relations.shape == (4, 8)  # the one of the facts and that of the interactions, and their inverses
+    assert net.relations.shape == (2, 8)  # one relation, and its inverse
 
 
 @pytest.mark.parametrize(

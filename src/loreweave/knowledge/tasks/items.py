@@ -58,6 +58,7 @@ def item_lines(dataset: Dataset, attribute_chars: int) -> pl.Series:
         DataError: that is so of every item.
     """
     title = escaped_column(item_names(dataset), TITLE_CHARS)
+    title = title.set(title == "", None)
     attributes = item_attributes(dataset, attribute_chars) if attribute_chars else title.clear(dataset.n_items)
     named = pl.DataFrame({"title": title, "attributes": attributes})
     lines = named.select(

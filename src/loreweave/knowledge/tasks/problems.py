@@ -50,7 +50,7 @@ def found_in(answer: BaseModel, subject: Subject, instructions: Collection[str],
     problems += _foreign(everything, language, told)
     said = " ".join(words(everything))
     problems += [f"echo:the instruction {sentence[:60]!r}" for sentence in sorted(instructions) if f" {sentence} " in f" {said} "]
-    titles = [_telling(line) for line in map(title_of, data) if line]
+    titles = [_telling(title) for line in data if (title := title_of(line))]
     problems += [f"echo:{place} is a title" for place, text in texts if _same(_telling(text), titles)]
     hidden = [("user", subject.user), ("item", subject.item), *(("item", item) for item in subject.shown)]
     leaked = {kind for kind, raw in hidden if raw is not None and _occurs(raw, everything) and raw.casefold() not in told}
@@ -88,8 +88,9 @@ def texts_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def title_of(line: str) -> str:
-    """The title in a line of a prompt: without number and attributes."""
-    return re.sub(r"^\[\d+\] ", "", line).split(" | ")[0]
+    """The title in a numbered line of a prompt, without number and attributes; empty where it is no such line."""
+    match = re.match(r"\[\d+\] (.*?)(?: \| |$)", line)
+    return match[1] if match else ""
 
 
 def _refusals(text: str) -> list[str]:

@@ -74,7 +74,9 @@ class CIKGRecConfig(LightGCNConfig):
     """Negatives drawn at each step; 0 is all users and all entities, as in the paper, and half of an epoch's time."""
 
     transe: bool = True
-    """Steps of TransE over triples and interactions after each epoch; does nothing without triples."""
+    """Steps of TransE over the triples after each epoch; does nothing without triples."""
+    transe_interactions: bool = False
+    """Over the interactions too, as in the published code."""
     transe_lr: float = Field(2e-3, gt=0)
     """Step of its own Adam."""
     transe_l2: float = Field(1e-3, ge=0)
@@ -89,7 +91,7 @@ PAPER: dict[str, dict[str, Any]] = {
         contrast_temperature=0.2, contrast_weight=0.01, contrast_noise=0.1, contrast_negatives=0,
         encoder_layers=2, decoder_layers=1, replace_rate=0.15, uir_edge_dropout=0.2, uir_weight=0.03, uir_alpha=2.0,
         mask_schedule="exponential", mask_min=0.05, mask_max=0.75, schedule_epochs=150, patience=10, valid_metrics=["recall@50", "ndcg@50"],
-        transe=True, transe_lr=2e-3, transe_l2=1e-3, transe_batch_size=4096,
+        transe=True, transe_interactions=True, transe_lr=2e-3, transe_l2=1e-3, transe_batch_size=4096,
     ),
     "book-crossing": dict(  # noqa: C408
         loss="bpr", dim=64, batch_size=1024, layers=4, lr=8e-4, l2=5e-5, ranking_weight=1.5, edge_dropout=0.1, epochs=300,
@@ -130,7 +132,7 @@ class CIKGRecNetwork(LightGCNNetwork):
         self.triples = None
         if config.transe and triples is not None and len(triples):
             self.n_facts = 2 * len(triples)
-            self.triples, n_relations = _both_directions(graph, triples)
+            self.triples, n_relations = _both_directions(graph, triples, config.transe_interactions)
             self.relations = nn.Parameter(xavier_uniform(n_relations, config.dim, generator))
 
     @cached_property
@@ -222,14 +224,14 @@ class CIKGRecNetwork(LightGCNNetwork):
         return {"transe": sum(losses_of_steps) / len(losses_of_steps)}
 
 
-def _both_directions(graph: InterestGraph, triples: Triples) -> tuple[TripleSampler, int]:
-    """Facts and interactions as triples over users, then entities; an inverse relation for each. Also the number of relations."""
-    n_relations = len(triples.relations) + 1  # the last: met
-    user = np.repeat(np.arange(graph.n_users), np.diff(graph.history.indptr))
-    item = graph.history.indices.astype(np.int64) + graph.n_users
-    head = np.concatenate([triples.head.astype(np.int64) + graph.n_users, user])
-    tail = np.concatenate([triples.tail.astype(np.int64) + graph.n_users, item])
-    relation = np.concatenate([triples.relation.astype(np.int64), np.full(len(user), n_relations - 1)])
+def _both_directions(graph: InterestGraph, triples: Triples, interactions: bool) -> tuple[TripleSampler, int]:
+    """Facts, and interactions where asked for, as triples over users, then entities; an inverse relation for each, and their number."""
+    head, tail = (part.astype(np.int64) + graph.n_users for part in (triples.head, triples.tail))
+    relation, n_relations = triples.relation.astype(np.int64), len(triples.relations)
+    if interactions:
+        user = np.repeat(np.arange(graph.n_users), np.diff(graph.history.indptr))
+        head, tail = np.concatenate([head, user]), np.concatenate([tail, graph.history.indices.astype(np.int64) + graph.n_users])
+        relation, n_relations = np.concatenate([relation, np.full(len(user), n_relations)]), n_relations + 1
     sampler = TripleSampler(
         np.concatenate([head, tail]),
         np.concatenate([relation, relation + n_relations]),
