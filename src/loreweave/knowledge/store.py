@@ -17,7 +17,7 @@ import polars as pl
 
 from loreweave.errors import DataError, SavedError
 from loreweave.knowledge.store_leases import Lease
-from loreweave.knowledge.store_schema import create_file, open_file, plain_errors
+from loreweave.knowledge.store_schema import create_file, open_file, plain_errors, sound_values
 from loreweave.language.base import Finish
 
 BATCH_ROWS = 20_000
@@ -158,7 +158,8 @@ class KnowledgeStore:
         """As `statuses`, the whole answers."""
         columns = ", ".join(f'"{name}"' for name in FIELDS)
         rows = self._rows(f"SELECT {columns} FROM answers WHERE {_AMONG} AND status != 'queued'", [json.dumps(list(hashes))])
-        return {row[0]: _stored(row) for row in rows}
+        with sound_values(self.path):
+            return {row[0]: _stored(row) for row in rows}
 
     def set_checks(self, checks: Mapping[str, Sequence[str]]) -> None:
         """Replace the problems found, by hash. Hashes that are not here (forgotten meanwhile) are passed over."""
@@ -270,8 +271,10 @@ class KnowledgeStore:
         while rows := self._rows(query, [*values, last]):
             last = rows[-1][0]
             columns = zip(raw.items(), zip(*rows, strict=True), strict=True)
-            frame = pl.DataFrame([pl.Series(name, column, dtype) for (name, dtype), column in columns])
-            yield frame.select(pl.col(name).str.json_decode(SCHEMA[name]) if name in _LISTS else name for name in SCHEMA)
+            with sound_values(self.path):
+                frame = pl.DataFrame([pl.Series(name, column, dtype) for (name, dtype), column in columns])
+                frame = frame.select(pl.col(name).str.json_decode(SCHEMA[name]) if name in _LISTS else name for name in SCHEMA)
+            yield frame
 
     def summary(self) -> pl.DataFrame:
         """One row a task, version, model, as_of and status: `rows`, `tokens_in`, `tokens_out`, `price` (USD, null where none is known),
@@ -290,7 +293,9 @@ class KnowledgeStore:
             "seconds": pl.Float64(),
             "reason": pl.String(),
         }
-        return pl.DataFrame([row[:-1] for row in self._rows(query, [])], schema=schema, orient="row")
+        rows = [row[:-1] for row in self._rows(query, [])]
+        with sound_values(self.path):
+            return pl.DataFrame(rows, schema=schema, orient="row")
 
     # ---------------------------------------------------------------- private
 

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
+
 from loreweave.errors import SavedError
 
 APPLICATION_ID = 0x4C6F7265
@@ -151,3 +153,14 @@ def plain_errors(path: Path) -> Iterator[None]:
         else:
             problem = str(error)
         raise SavedError(f"{path}: {problem}") from error
+    except UnicodeDecodeError as error:  # in the text of the tables themselves
+        raise SavedError(f"{path}: damaged; restore it from a copy") from error
+
+
+@contextlib.contextmanager
+def sound_values(path: Path) -> Iterator[None]:
+    """What comes from the file is turned into other types: where it cannot be, the file is damaged."""
+    try:
+        yield
+    except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        raise SavedError(f"{path}: damaged (a value is not of its type); restore it from a copy") from error
