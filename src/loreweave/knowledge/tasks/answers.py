@@ -61,6 +61,8 @@ def _object_in(text: str) -> str:
             end = start + 1
         except _Refused as error:
             raise AnswerError(str(error)) from None
+        except ValueError:
+            raise AnswerError("a number in the answer has too many digits") from None
         else:
             found.append(text[start:end])
         start = text.find("{", end)

@@ -82,19 +82,27 @@ def item_descriptions(dataset: Dataset, limit: int) -> pl.Series:
     return text.set(text == "", None)
 
 
-def user_attributes(dataset: Dataset) -> pl.Series:
-    """What is known of a person in words, escaped, String [n_users]; null where nothing is.
+def user_attributes(dataset: Dataset, wanted: bool) -> pl.Series:
+    """What is known of a person in words, escaped, String [n_users]; empty where nothing is, or where it is not wanted.
 
     A column that tells more than half of the users apart identifies them and is left out (a name, a postcode, an id).
     """
+    nothing = pl.Series([""]).new_from_index(0, dataset.n_users)
     features = dataset.user_features
-    columns = [] if features is None else [name for name in features.columns if not features[name].dtype.is_nested()]
-    columns = [name for name in columns if features is not None and 2 * features[name].n_unique() <= max(features.height, 2)]
-    if features is None or not columns:
-        return pl.Series(dtype=pl.String).clear(dataset.n_users)
+    if features is None or not wanted:
+        return nothing
+    columns = [name for name in features.columns if not features[name].dtype.is_nested()]
+    columns = [name for name in columns if 2 * features[name].n_unique() <= max(features.height, 2)]
+    if not columns:
+        return nothing
     said = [pl.concat_str(pl.lit(f"{plain(name)}: "), pl.col(name).cast(pl.String)) for name in columns]
-    text = escaped_column(features.select(said=pl.concat_str(said, separator="; ", ignore_nulls=True))["said"], ABOUT_CHARS)
-    return text.set(text == "", None)
+    return escaped_column(features.select(said=pl.concat_str(said, separator="; ", ignore_nulls=True))["said"], ABOUT_CHARS).fill_null("")
+
+
+def longest_of(texts: pl.Series) -> str:
+    """The text of the most bytes; empty where there is none."""
+    place = texts.str.len_bytes().arg_max()
+    return "" if place is None else str(texts[place])
 
 
 def _readable_triples(dataset: Dataset) -> Dataset:

@@ -59,7 +59,7 @@ def found_in(answer: BaseModel, subject: Subject, instructions: Collection[str],
 
 def evidence_problems(place: str, evidence: Sequence[int], n_shown: int) -> list[str]:
     """Numbers that no item had, and an answer that rests on none."""
-    wrong = [f"evidence:{place} rests on {number}, which was not shown" for number in evidence if not 1 <= number <= n_shown]
+    wrong = [f"evidence:{place} rests on {str(number)[:20]}, which was not shown" for number in evidence if not 1 <= number <= n_shown]
     return wrong if evidence else [f"evidence:{place} rests on no item"]
 
 

@@ -19,7 +19,7 @@ from loreweave.knowledge.tasks.answers import parse_answer
 from loreweave.knowledge.tasks.base import A, KnowledgeTask, Subject
 from loreweave.knowledge.tasks.escape import Block, cut_to_bytes, one_line
 from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, histories, line_bytes, ordered
-from loreweave.knowledge.tasks.items import item_descriptions, item_lines, user_attributes
+from loreweave.knowledge.tasks.items import item_descriptions, item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import found_in, texts_in
 from loreweave.knowledge.tasks.schema import strict_schema
 from loreweave.knowledge.tasks.template import Template
@@ -96,7 +96,7 @@ class PromptTask(KnowledgeTask[A]):
         """Bytes that the budget leaves for items and texts, once the instructions and `fields` are in.
 
         Raises:
-            ConfigError: none.
+            ConfigError: there is no room left.
         """
         system, prompt = self._template.render({**self.config.model_dump(), **fields})
         left = int(self.config.max_prompt_tokens * BYTES_PER_TOKEN) - len((system + prompt).encode())
@@ -134,16 +134,14 @@ class UserTask(PromptTask[A]):
             DataError: no item has a name or an attribute.
         """
         lines = item_lines(dataset, self.config.attribute_chars)
-        about = user_attributes(dataset).fill_null("") if self.config.user_attributes else None
+        about = user_attributes(dataset, self.config.user_attributes)
         order = ordered(dataset)[1]
-        longest = "" if about is None else max(about.to_list(), key=lambda text: len(text.encode()), default="")
-        room = self.room(items="", order=order, about=longest)
+        room = self.room(items="", order=order, about=longest_of(about))
         self.refuse_if_none_fits(line_bytes(lines, self.config.max_items), room)
-        users = dataset.users.ids
+        ids = dataset.users.ids.cast(pl.String)
         for block in histories(dataset, lines, self.config.max_items, room):
-            ids = users.gather(block["group"]).cast(pl.String)
-            told = [""] * len(ids) if about is None else about.gather(block["group"]).to_list()
-            columns = (ids.to_list(), told, block["items"].to_list(), block["shown"].to_list(), block["left_out"].to_list())
+            told = (ids.gather(block["group"]), about.gather(block["group"]), block["items"], block["shown"], block["left_out"])
+            columns = (column.to_list() for column in told)
             for user, own, items, shown, left_out in zip(*columns, strict=True):
                 yield Subject(
                     user=user, fields={"items": Block(items), "order": order, "about": own}, shown=tuple(shown), left_out=left_out

@@ -18,7 +18,7 @@ from loreweave.knowledge.tasks.answers import TypedAnswer
 from loreweave.knowledge.tasks.base import Subject
 from loreweave.knowledge.tasks.escape import Block, one_line
 from loreweave.knowledge.tasks.history import BEST_KNOWN, USER_BLOCK, line_bytes, numbered, ordered
-from loreweave.knowledge.tasks.items import item_lines, user_attributes
+from loreweave.knowledge.tasks.items import item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import length_problems
 from loreweave.knowledge.tasks.prompt import PromptTask, UserConfig
 
@@ -77,10 +77,9 @@ class ReasonsTask(PromptTask[Reason]):
             DataError: no item has a name or an attribute.
         """
         lines = item_lines(dataset, self.config.attribute_chars)
-        about = user_attributes(dataset).fill_null("") if self.config.user_attributes else None
+        about = user_attributes(dataset, self.config.user_attributes)
         rows, order = ordered(dataset)
-        longest = "" if about is None else max(about.to_list(), key=lambda text: len(text.encode()), default="")
-        room = self.room(items="", order=order, about=longest, candidate="") - line_bytes(lines, 0)
+        room = self.room(items="", order=order, about=longest_of(about), candidate="") - line_bytes(lines, 0)
         self.refuse_if_none_fits(line_bytes(lines, self.config.max_items), room)
         rows = rows.with_columns(place=pl.int_range(pl.len()).over("user"))
         ids = dataset.items.ids.cast(pl.String)
@@ -98,15 +97,11 @@ class ReasonsTask(PromptTask[Reason]):
             pairs = pl.concat([asked.select("group", "item"), self._drawn(dataset, asked, lines, rng)])
             pairs = pairs.sort("group", maintain_order=True).join(asked.drop("item"), on="group", maintain_order="left")
             candidates, codes = pairs["item"].cast(pl.Int64), pairs["user"].cast(pl.Int64)
-            columns = (
-                dataset.users.ids.gather(codes).cast(pl.String).to_list(),
-                ids.gather(candidates).to_list(),
-                [""] * pairs.height if about is None else about.gather(codes).to_list(),
-                lines.gather(candidates).to_list(),
-                pairs["items"].to_list(),
-                pairs["shown"].to_list(),
-                pairs["left_out"].to_list(),
+            told = (
+                *(dataset.users.ids.gather(codes).cast(pl.String), ids.gather(candidates), about.gather(codes), lines.gather(candidates)),
+                *(pairs["items"], pairs["shown"], pairs["left_out"]),
             )
+            columns = (column.to_list() for column in told)
             for user, item, own, line, items, numbers, left_out in zip(*columns, strict=True):
                 fields = {"items": Block(items), "order": order, "about": own, "candidate": Block(f"[0] {line}")}
                 yield Subject(user=user, item=item, fields=fields, shown=tuple(numbers), left_out=left_out)
