@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import loreweave
-from loreweave.cli import compare, demo, fit, inspect, recommend
+from loreweave.cli import ask, compare, demo, fit, inspect, recommend, stored
 from loreweave.cli.output import one_line
 from loreweave.errors import LoreweaveError
 
@@ -34,6 +34,17 @@ for command in (
     recommend.explain,
 ):
     app.command()(command)
+
+knowledge = typer.Typer(
+    name="knowledge",
+    help="Ask a language model about users and items, keep what it says, and check it.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for asked in (ask.plan, ask.run, stored.status, stored.retry, stored.show, stored.forget, stored.export):
+    knowledge.command()(asked)
+knowledge.command("import")(stored.import_)
+app.add_typer(knowledge)
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 """click's UsageError, wherever this typer keeps it (newer ones carry their own copy of click)."""

@@ -110,7 +110,7 @@ def compare(
         dataset,
         names,
         out,
-        knowledge=inputs.knowledge(knowledge, dataset, data),
+        knowledge=inputs.knowledge(knowledge, dataset, data, lambda: inputs.choose_split(dataset, split, chosen_seeds[0], cut)),
         how=split,
         seeds=chosen_seeds,
         noise=rates,

@@ -71,8 +71,8 @@ def fit(
         check_replaceable(_checkpoint(out, name), "checkpoint")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data)
     parts = inputs.choose_split(dataset, split, seed, cut)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, lambda: parts)
     whole = dataset if all_data else parts.refit
     fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
     fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
@@ -192,8 +192,8 @@ def tune(
         raise ConfigError(f"--out {out}: name a .toml file")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data)
     parts = inputs.choose_split(dataset, split, seed, cut)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, lambda: parts)
     known = inputs.known_at(source, parts.train, parts, undated=undated)
     found = evaluation.tune(
         model, parts, known, settings={**_seeded(model, seed), **settings.get(model, {})}, metric=metric, trials=trials, folder=folder

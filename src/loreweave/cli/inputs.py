@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +52,11 @@ class Log:
         return dataset
 
 
-def knowledge(choice: str, dataset: Dataset, path: Path) -> Knowledge | KnowledgeSource:
+def knowledge(choice: str, dataset: Dataset, path: Path, split: Callable[[], Split]) -> Knowledge | KnowledgeSource:
     """What `--knowledge` asks for: records that were read, or a source that can be asked.
+
+    Args:
+        split: makes the split that the records are meant for; asked where a store may hold answers about several.
 
     Raises:
         DataError: there is nothing to read where it was asked for.
@@ -68,6 +71,13 @@ def knowledge(choice: str, dataset: Dataset, path: Path) -> Knowledge | Knowledg
     if choice == "auto" and not beside(folder):
         note("no knowledge lies beside the data; interests are inferred by statistics over texts, attributes and triples")
         return Statistical()
+    if choice.endswith(".db"):
+        from loreweave.knowledge.recorded import from_store
+
+        parts = split()
+        found = from_store(choice, dataset, dates=(parts.fingerprint, parts.train.fingerprint))
+        note(*found.notes)
+        return found
     found = read(folder if choice in ("auto", "beside") else choice, dataset)
     note(*found.notes)
     return found

@@ -1,0 +1,313 @@
+"""Asking a language model everything a task wants to know: priced before, stored as it comes, never asked twice.
+
+An answer is in the store before anything is done with it. Killed at any moment, a run loses the requests in flight; the next one asks
+those and what was not reached, and nothing that is there. An answer without the form that was asked for is asked for once more, with what
+was wrong with it; if that fails too it is kept as it is, marked, and becomes no record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from loreweave.data.dataset import Dataset
+from loreweave.errors import ConfigError
+from loreweave.knowledge.store import KnowledgeStore, Stored
+from loreweave.knowledge.tasks.answers import AnswerError
+from loreweave.knowledge.tasks.base import KnowledgeTask, Subject
+from loreweave.language.base import Answer, LanguageModel, LanguageModelError, Request
+from loreweave.progress import track
+
+CHUNK = 1000
+"""Questions looked up in the store and claimed at a time."""
+LEASE = 3600.0
+"""Seconds after which another process may ask what this one claimed and never answered."""
+
+Price = Callable[[int, int], float | None]
+"""Tokens in, tokens out → USD; None where the price is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request about one subject, and the key of its answer in the store."""
+
+    key: str
+    subject: Subject
+    request: Request
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would ask, and what it would cost at most.
+
+    Attributes:
+        subjects: whom or what the task asks about.
+        answered, failed, excluded: of those, already in the store.
+        too_long: prompts past the model's context, which are never sent.
+        to_ask: requests that a run would send.
+        left_out: history items that did not fit into the prompts to send.
+        tokens_in: estimate for the prompts to send.
+        tokens_out: at most.
+        price: USD at most, None where it is not known.
+    """
+
+    subjects: int = 0
+    answered: int = 0
+    failed: int = 0
+    excluded: int = 0
+    too_long: int = 0
+    to_ask: int = 0
+    left_out: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    price: float | None = 0.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        asked: requests sent; `answered`, `failed` and `excluded` add up to it when it was not stopped.
+        repaired: of the answered, those whose first answer lacked the form that was asked for.
+        too_long: prompts past the model's context, not sent.
+        spent: USD, None where the price is not known.
+        out_of_budget: the budget was reached before the end.
+    """
+
+    asked: int = 0
+    answered: int = 0
+    repaired: int = 0
+    failed: int = 0
+    excluded: int = 0
+    too_long: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    spent: float | None = 0.0
+    out_of_budget: bool = False
+
+    def __str__(self) -> str:
+        money = "price unknown" if self.spent is None else f"{self.spent:.4f} USD"
+        return f"{money}, {self.failed} failed, {self.excluded} excluded"
+
+
+def questions(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel) -> Iterator[Question]:
+    """What a task asks about the users and items of a dataset.
+
+    The key is a hash of task, template version, date, subject and request, so that any change to what is asked makes a new question.
+    """
+    as_of = dataset.fingerprint
+    for subject in task.subjects(dataset):
+        request = task.request(subject)
+        parts = [task.name, task.version, as_of, subject.user or "", subject.item or "", request.hash(model.model)]
+        yield Question(hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest(), subject, request)
+
+
+def plan(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel, store: KnowledgeStore | None, price: Price) -> Plan:
+    """Count and price what `run` would ask. Asks nothing.
+
+    Args:
+        store: where answers are; None: there is none yet.
+    """
+    found = Plan()
+    for chunk in _chunks(questions(task, dataset, model)):
+        known = {} if store is None else store.statuses([question.key for question in chunk])
+        for question in chunk:
+            found.subjects += 1
+            status = known.get(question.key)
+            if status == "done":
+                found.answered += 1
+            elif status == "failed":
+                found.failed += 1
+            elif status == "excluded":
+                found.excluded += 1
+            elif not _fits(question.request, model):
+                found.too_long += 1
+            else:
+                found.to_ask += 1
+                found.left_out += question.subject.left_out
+                found.tokens_in += _tokens_in(question.request, model)
+                found.tokens_out += question.request.max_tokens
+    found.price = price(found.tokens_in, found.tokens_out)
+    return found
+
+
+def run(
+    task: KnowledgeTask[Any],
+    dataset: Dataset,
+    model: LanguageModel,
+    store: KnowledgeStore,
+    price: Price,
+    *,
+    budget: float | None = None,
+    total: int | None = None,
+) -> Outcome:
+    """Ask what the store has no answer to. What failed or was excluded before is left alone (`KnowledgeStore.requeue` asks it again).
+
+    Args:
+        dataset: what may be seen; its fingerprint is the date of every record.
+        budget: USD. No request is sent that could pass it, were all answers as long as they may be.
+        total: requests to expect, for the progress bar.
+
+    Raises:
+        ConfigError: a budget, but no price to hold it against.
+        LanguageModelError: no key, no such model, no server, no quota, or no answer at all. What was answered is kept.
+        SavedError: the store cannot be written.
+    """
+    if budget is not None and price(1, 1) is None:
+        raise ConfigError(f"a budget needs a price, and none is known for {model.model!r}; give one with --prices, or leave --budget out")
+    asking = _Run(task, dataset.fingerprint, model, store, price, budget)
+    try:
+        asking.ask(asking.new(questions(task, dataset, model)), total)
+        again, asking.repairs = asking.repairs, []
+        asking.ask((asking.repair(*spoilt) for spoilt in again), len(again) or None, last=True)
+    except LanguageModelError as error:
+        kept = asking.outcome.answered
+        raise LanguageModelError(f"{error} ({kept} answers of this run are kept; the same command goes on from there)") from None
+    finally:
+        store.release(asking.claimed, asking.owner)
+    outcome = asking.outcome
+    if outcome.out_of_budget and outcome.asked == 0:
+        raise ConfigError(f"the budget of {budget} USD does not pay for a single request; raise it")
+    return outcome
+
+
+class _Run:
+    """One pass of a task over its questions: what is in flight, and what came of it."""
+
+    def __init__(
+        self, task: KnowledgeTask[Any], as_of: str, model: LanguageModel, store: KnowledgeStore, price: Price, budget: float | None
+    ) -> None:
+        self.task, self.as_of, self.model, self.store, self.price, self.budget = task, as_of, model, store, price, budget
+        self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self.claimed: set[str] = set()
+        self.outcome = Outcome(spent=price(0, 0))
+        self.repairs: list[tuple[Question, Answer, str]] = []
+        self.in_flight: dict[int, tuple[Question, Answer | None]] = {}
+        self.at_most: dict[int, float] = {}
+
+    def new(self, asked: Iterator[Question]) -> Iterator[tuple[Question, Answer | None]]:
+        """Those that nobody has answered and no other process is asking."""
+        for chunk in _chunks(asked):
+            known = self.store.statuses([question.key for question in chunk])
+            unknown = [question for question in chunk if question.key not in known]
+            fitting = [question for question in unknown if _fits(question.request, self.model)]
+            self.outcome.too_long += len(unknown) - len(fitting)
+            mine = self.store.claim([question.key for question in fitting], self.owner, LEASE)
+            self.claimed |= mine
+            yield from ((question, None) for question in fitting if question.key in mine)
+
+    def repair(self, question: Question, first: Answer, fault: str) -> tuple[Question, Answer | None]:
+        """The question put again, with what was wrong with the first answer."""
+        told = f"{question.request.prompt}\n\nYour last answer could not be used: {fault}. Answer again, in exactly the form asked for."
+        return replace(question, request=replace(question.request, prompt=told)), first
+
+    def ask(self, asked: Iterable[tuple[Question, Answer | None]], total: int | None, *, last: bool = False) -> None:
+        """Put every question; store every answer as it comes. Where it is not the `last` time, spoilt answers wait in `repairs`."""
+        sent = iter(self._sent(asked))
+        answers = self.model.generate(sent)
+        count = 0
+        for position, answer in track(answers, "asking again" if last else "asking", total, status=lambda: str(self.outcome)):
+            question, first = self.in_flight.pop(position)
+            self.at_most.pop(position, None)
+            count += 1
+            self._take(question, first, answer, last=last)
+        if self.in_flight or (count == 0 and total and not self.outcome.out_of_budget and self.outcome.asked):
+            raise LanguageModelError(f"{self.model.model} left {len(self.in_flight)} requests without an answer")
+
+    def _sent(self, asked: Iterable[tuple[Question, Answer | None]]) -> Iterator[Request]:
+        for position, (question, first) in enumerate(asked):
+            if self.budget is not None:
+                most = self.price(_tokens_in(question.request, self.model), question.request.max_tokens) or 0.0
+                if (self.outcome.spent or 0.0) + sum(self.at_most.values()) + most > self.budget:
+                    self.outcome.out_of_budget = True
+                    return
+                self.at_most[position] = most
+            self.in_flight[position] = question, first
+            self.outcome.asked += first is None
+            yield question.request
+
+    def _take(self, question: Question, first: Answer | None, answer: Answer, *, last: bool) -> None:
+        outcome = self.outcome
+        cost = self.price(answer.tokens_in, answer.tokens_out)
+        outcome.tokens_in, outcome.tokens_out = outcome.tokens_in + answer.tokens_in, outcome.tokens_out + answer.tokens_out
+        outcome.spent = None if cost is None or outcome.spent is None else outcome.spent + cost
+        status, reason, checks = self._judged(question, answer)
+        if status == "excluded" and answer.finish != "refusal" and not last:
+            self.repairs.append((question, answer, reason or ""))
+            return
+        if first is not None:
+            answer = replace(
+                answer,
+                tokens_in=answer.tokens_in + first.tokens_in,
+                tokens_out=answer.tokens_out + first.tokens_out,
+                seconds=answer.seconds + first.seconds,
+                attempts=answer.attempts + first.attempts,
+            )
+            outcome.repaired += status == "done"
+        self.store.put([self._row(question, answer, status, reason, checks)])
+        self.claimed.discard(question.key)
+        if status == "done":
+            outcome.answered += 1
+        elif status == "failed":
+            outcome.failed += 1
+        else:
+            outcome.excluded += 1
+
+    def _judged(self, question: Question, answer: Answer) -> tuple[str, str | None, tuple[str, ...]]:
+        """Status, its reason, and what the task finds wrong with the answer."""
+        if answer.finish == "failed":
+            return "failed", answer.reason, ()
+        if answer.finish == "refusal":
+            return "excluded", answer.reason or "refused", ("refusal",)
+        try:
+            parsed = self.task.parse(answer.text)
+        except AnswerError as error:
+            cut = " (the answer was cut at its token limit)" if answer.finish == "length" else ""
+            return "excluded", f"{error}{cut}", ("form",)
+        return "done", None, tuple(self.task.problems(question.subject, parsed))
+
+    def _row(self, question: Question, answer: Answer, status: str, reason: str | None, checks: tuple[str, ...]) -> Stored:
+        request, subject = question.request, question.subject
+        return Stored(
+            hash=question.key,
+            task=self.task.name,
+            version=self.task.version,
+            model=self.model.model,
+            parameters=json.dumps({"max_tokens": request.max_tokens, "temperature": request.temperature}, sort_keys=True),
+            user=subject.user,
+            item=subject.item,
+            as_of=self.as_of,
+            shown=subject.shown,
+            text=answer.text,
+            status=status,
+            finish=answer.finish,
+            reason=reason,
+            tokens_in=answer.tokens_in,
+            tokens_out=answer.tokens_out,
+            price=self.price(answer.tokens_in, answer.tokens_out),
+            seconds=answer.seconds,
+            attempts=answer.attempts,
+            checks=checks,
+            served_by=answer.model,
+        )
+
+
+def _chunks(asked: Iterator[Question]) -> Iterator[list[Question]]:
+    while chunk := list(islice(asked, CHUNK)):
+        yield chunk
+
+
+def _tokens_in(request: Request, model: LanguageModel) -> int:
+    schema = "" if request.schema is None else json.dumps(request.schema)
+    return model.count_tokens(request.system + request.prompt + schema)
+
+
+def _fits(request: Request, model: LanguageModel) -> bool:
+    return model.context is None or _tokens_in(request, model) + request.max_tokens <= model.context
