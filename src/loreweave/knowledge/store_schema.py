@@ -146,12 +146,12 @@ def plain_errors(path: Path) -> Iterator[None]:
             problem = f"locked by another program for {BUSY_SECONDS:g} s; wait for it or close it, then run this again"
         elif code == sqlite3.SQLITE_FULL:
             problem = "the disk is full; what was stored before is kept; free some space, then run this again"
-        elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or str(error).startswith("Could not decode"):
             problem = "damaged; restore it from a copy"
         elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
             problem = f"cannot be read or written ({error}); what was stored before is kept; see to the disk and its permissions"
         else:
-            problem = str(error)
+            problem = " ".join(str(error).split())
         raise SavedError(f"{path}: {problem}") from error
     except UnicodeDecodeError as error:  # in the text of the tables themselves
         raise SavedError(f"{path}: damaged; restore it from a copy") from error

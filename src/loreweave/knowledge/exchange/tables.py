@@ -76,8 +76,11 @@ def refuse_bad_line(path: Path) -> None:
 
 
 def _json(path: Path) -> pl.DataFrame:
+    written = path.read_bytes()
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(written)
+        if b"\\ud" in written.lower():  # escapes of half a character, of which no text can be made, become ?
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         if not str(error).startswith("Extra data"):
             raise DataError.at(f"not JSON ({error})", path=path) from None
