@@ -53,26 +53,27 @@ def numbered(rows: pl.DataFrame, lines: pl.Series, ids: pl.Series, max_items: in
         A frame `group`, `items` (the block), `shown` (list of raw ids by number), `left_out` (rows not shown), groups in the order of
         `rows`; a group of which nothing can be shown is missing.
     """
-    codes = rows["item"].cast(pl.Int64)
-    rows = rows.select("group", line=lines.gather(codes), id=ids.gather(codes)).with_columns(rows=pl.len().over("group"))
-    rows = rows.filter(pl.col("line").is_not_null()).with_columns(number=pl.int_range(1, pl.len() + 1).over("group"))
-    rows = rows.filter(pl.col("number") <= max_items).with_columns(line=pl.format("[{}] {}", "number", "line"))
-    rows = rows.filter((pl.col("line").str.len_bytes().cast(pl.Int64) + 1).cum_sum().over("group") <= max_bytes)
+    # Whole numbers decide what is shown; text is gathered for that alone.
+    cost = lines.str.len_bytes().cast(pl.Int64)
+    rows = rows.select("group", code=pl.col("item").cast(pl.Int64), rows=pl.len().over("group"))
+    rows = rows.with_columns(cost=cost.gather(rows["code"])).filter(pl.col("cost").is_not_null())
+    rows = rows.with_columns(number=pl.int_range(1, pl.len() + 1).over("group")).filter(pl.col("number") <= max_items)
+    prefix = pl.col("number").cast(pl.String).str.len_bytes().cast(pl.Int64) + len("[] \n")
+    rows = rows.filter((pl.col("cost") + prefix).cum_sum().over("group") <= max_bytes)
+    rows = rows.with_columns(line=lines.gather(rows["code"]), id=ids.gather(rows["code"]))
+    line = pl.format("[{}] {}", "number", "line").str.join("\n")
     blocks = rows.group_by("group", maintain_order=True).agg(
-        pl.col("line").str.join("\n").alias("items"), pl.col("id").alias("shown"), left_out=pl.col("rows").first().cast(pl.Int64) - pl.len()
+        line.alias("items"), pl.col("id").alias("shown"), left_out=pl.col("rows").first().cast(pl.Int64) - pl.len()
     )
     return blocks.select("group", "items", "shown", "left_out")
 
 
-def histories(dataset: Dataset, lines: pl.Series, max_items: int, max_bytes: int) -> Iterator[pl.DataFrame]:
-    """Blocks of users: frames as of `numbered`, `group` being the user's code. Users of whom nothing can be shown are missing."""
-    rows, _ = ordered(dataset)
-    ids = dataset.items.ids.cast(pl.String)
+def blocks_of_users(rows: pl.DataFrame, n_users: int) -> Iterator[pl.DataFrame]:
+    """The rows of `ordered`, some thousand users at a time."""
     users = rows["user"].to_numpy()
-    for start in range(0, dataset.n_users, USER_BLOCK):
+    for start in range(0, n_users, USER_BLOCK):
         first, last = np.searchsorted(users, [start, start + USER_BLOCK])
-        block = rows[int(first) : int(last)].rename({"user": "group"})
-        yield numbered(block, lines, ids, max_items, max_bytes)
+        yield rows[int(first) : int(last)]
 
 
 def line_bytes(lines: pl.Series, max_items: int) -> int:

@@ -18,7 +18,7 @@ from loreweave.knowledge.records import Record
 from loreweave.knowledge.tasks.answers import parse_answer
 from loreweave.knowledge.tasks.base import A, KnowledgeTask, Subject
 from loreweave.knowledge.tasks.escape import Block, cut_to_bytes, one_line
-from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, histories, line_bytes, ordered
+from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, blocks_of_users, line_bytes, numbered, ordered
 from loreweave.knowledge.tasks.items import item_descriptions, item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import found_in, texts_in
 from loreweave.knowledge.tasks.schema import strict_schema
@@ -135,16 +135,17 @@ class UserTask(PromptTask[A]):
         """
         lines = item_lines(dataset, self.config.attribute_chars)
         about = user_attributes(dataset, self.config.user_attributes)
-        order = ordered(dataset)[1]
+        rows, order = ordered(dataset)
         room = self.room(items="", order=order, about=longest_of(about))
         self.refuse_if_none_fits(line_bytes(lines, self.config.max_items), room)
-        ids = dataset.users.ids.cast(pl.String)
-        for block in histories(dataset, lines, self.config.max_items, room):
-            told = (ids.gather(block["group"]), about.gather(block["group"]), block["items"], block["shown"], block["left_out"])
+        users, items = dataset.users.ids.cast(pl.String), dataset.items.ids.cast(pl.String)
+        for part in blocks_of_users(rows, dataset.n_users):
+            block = numbered(part.rename({"user": "group"}), lines, items, self.config.max_items, room)
+            told = (users.gather(block["group"]), about.gather(block["group"]), block["items"], block["shown"], block["left_out"])
             columns = (column.to_list() for column in told)
-            for user, own, items, shown, left_out in zip(*columns, strict=True):
+            for user, own, listed, shown, left_out in zip(*columns, strict=True):
                 yield Subject(
-                    user=user, fields={"items": Block(items), "order": order, "about": own}, shown=tuple(shown), left_out=left_out
+                    user=user, fields={"items": Block(listed), "order": order, "about": own}, shown=tuple(shown), left_out=left_out
                 )
 
     def records(self, subject: Subject, answer: A) -> list[Record]:

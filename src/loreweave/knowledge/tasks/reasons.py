@@ -17,7 +17,7 @@ from loreweave.knowledge.records import Record
 from loreweave.knowledge.tasks.answers import TypedAnswer
 from loreweave.knowledge.tasks.base import Subject
 from loreweave.knowledge.tasks.escape import Block, one_line
-from loreweave.knowledge.tasks.history import BEST_KNOWN, USER_BLOCK, line_bytes, numbered, ordered
+from loreweave.knowledge.tasks.history import BEST_KNOWN, blocks_of_users, line_bytes, numbered, ordered
 from loreweave.knowledge.tasks.items import item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import length_problems
 from loreweave.knowledge.tasks.prompt import PromptTask, UserConfig
@@ -84,10 +84,7 @@ class ReasonsTask(PromptTask[Reason]):
         rows = rows.with_columns(place=pl.int_range(pl.len()).over("user"))
         ids = dataset.items.ids.cast(pl.String)
         rng = np.random.default_rng(self.config.seed)
-        users = rows["user"].to_numpy()
-        for start in range(0, dataset.n_users, USER_BLOCK):
-            first, last = np.searchsorted(users, [start, start + USER_BLOCK])
-            block = rows[int(first) : int(last)]
+        for block in blocks_of_users(rows, dataset.n_users):
             asked = block.filter((pl.col("place") < self.config.positives) & lines.is_not_null().gather(block["item"].cast(pl.Int64)))
             asked = asked.with_row_index("group")
             others = asked.select("group", "user", at="place").join(block, on="user", maintain_order="left_right")
