@@ -1,0 +1,266 @@
+"""A run asks what nobody has answered, keeps every answer before it counts it, and stops at its budget."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from loreweave.data import Dataset, Interactions, Vocabulary
+from loreweave.errors import ConfigError
+from loreweave.knowledge.engine import plan, run
+from loreweave.knowledge.recorded import Asked, from_store, records_of
+from loreweave.knowledge.store import KnowledgeStore
+from loreweave.knowledge.tasks import create_task
+from loreweave.language.base import Answer, LanguageModel, LanguageModelError, Request
+
+N_USERS, N_ITEMS = 12, 8
+PHRASES = ("sea stories", "cold war spies")
+
+
+def readers(n_users: int = N_USERS) -> Dataset:
+    """Even readers met the even books, odd ones the odd; five times as many met none, else half the readers were too many for an interest."""
+    user = np.repeat(np.arange(n_users), 3)
+    item = (np.tile([0, 2, 4], n_users) + user % 2).astype(np.int32)
+    titles = pl.DataFrame({"title": [f"Volume {letter}" for letter in "ABCDEFGH"]})
+    ids = [f"reader-{number:03}" for number in range(6 * n_users)]
+    return Dataset(Vocabulary(ids), Vocabulary(list("abcdefgh")), Interactions(user.astype(np.int32), item), item_texts=titles)
+
+
+def interests(request: Request, *evidence: int) -> str:
+    phrase = PHRASES["Volume A" not in request.prompt]
+    return json.dumps({"interests": [{"category": "books", "phrase": phrase, "evidence": list(evidence or (1, 2))}]})
+
+
+class Scripted(LanguageModel):
+    """Answers by a function of (how often this very prompt was asked, the request); takes `ahead` requests before it answers."""
+
+    model = "scripted"
+
+    def __init__(self, answer: Callable[[int, Request], Answer | str], ahead: int = 4) -> None:
+        self.answer, self.ahead, self.asked = answer, ahead, list[Request]()
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Answer]]:
+        waiting: list[tuple[int, Request]] = []
+        for position, request in enumerate(requests):
+            waiting.append((position, request))
+            if len(waiting) == self.ahead:
+                yield from reversed([self._told(*one) for one in waiting])
+                waiting = []
+        yield from [self._told(*one) for one in waiting]
+
+    def _told(self, position: int, request: Request) -> tuple[int, Answer]:
+        times = sum(one == request for one in self.asked)
+        self.asked.append(request)
+        found = self.answer(times, request)
+        return position, found if isinstance(found, Answer) else Answer(found, "stop", "scripted-1", tokens_in=100, tokens_out=10)
+
+
+def free(tokens_in: int, tokens_out: int) -> float:
+    return 0.0
+
+
+def by_token(tokens_in: int, tokens_out: int) -> float:
+    return (tokens_in + tokens_out) / 1000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[KnowledgeStore]:
+    with KnowledgeStore.open(tmp_path / "k.db", create=True) as opened:
+        yield opened
+
+
+def test_everybody_is_asked_once_and_a_second_run_asks_nobody(store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests")
+    model = Scripted(lambda times, request: interests(request))
+    first = run(task, data, model, store, by_token)
+    assert (first.asked, first.answered, first.failed, first.excluded) == (N_USERS, N_USERS, 0, 0)
+    assert first.spent == pytest.approx(N_USERS * 0.11)
+    second = run(task, data, model, store, by_token)
+    assert (second.asked, len(model.asked)) == (0, N_USERS)
+    assert plan(task, data, model, store, by_token).answered == N_USERS
+
+
+def test_readers_with_the_same_history_have_each_their_own_answer(store: KnowledgeStore) -> None:
+    run(create_task("interests"), readers(), Scripted(lambda times, request: interests(request)), store, free)
+    answers = store.frame(status="done")
+    assert answers["user"].n_unique() == N_USERS
+    for user, text, shown in answers.select("user", "text", "shown").iter_rows():
+        even = int(user[-3:]) % 2 == 0
+        assert (PHRASES[0] in text) == even
+        assert set(shown) == set("ace" if even else "bdf")
+
+
+def test_a_plan_counts_what_a_run_will_ask(store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests")
+    model = Scripted(lambda times, request: interests(request))
+    planned = plan(task, data, model, None, by_token)
+    assert (planned.subjects, planned.to_ask, planned.answered) == (N_USERS, N_USERS, 0)
+    assert planned.tokens_out == N_USERS * 1000
+    assert planned.price == pytest.approx(by_token(planned.tokens_in, planned.tokens_out))
+    assert model.asked == []
+
+
+def test_an_answer_without_the_form_is_asked_for_once_more(store: KnowledgeStore) -> None:
+    model = Scripted(lambda times, request: interests(request) if "could not be used" in request.prompt else "Gladly!")
+    outcome = run(create_task("interests"), readers(), model, store, by_token)
+    assert (outcome.asked, outcome.answered, outcome.repaired) == (N_USERS, N_USERS, N_USERS)
+    assert outcome.spent == pytest.approx(2 * N_USERS * 0.11)
+    row = store.frame().row(0, named=True)
+    assert (row["attempts"], row["tokens_in"], row["price"]) == (2, 200, pytest.approx(0.22))
+
+
+def test_twice_without_the_form_is_kept_marked_and_becomes_no_record(store: KnowledgeStore) -> None:
+    spoilt = "reader-001 is never told apart"
+    model = Scripted(lambda times, request: spoilt if "Volume B" in request.prompt else interests(request))
+    outcome = run(create_task("interests"), readers(), model, store, free)
+    assert (outcome.answered, outcome.excluded) == (6, 6)
+    excluded = store.frame(status="excluded")
+    assert excluded["text"].to_list() == [spoilt] * 6
+    assert all("form" in checks for checks in excluded["checks"])
+    assert records_of(store.frame(status="done")).records["user"].n_unique() == 6
+
+
+def test_what_failed_is_listed_and_asked_again_on_request_alone(store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests")
+    down = Scripted(lambda times, request: Answer("", "failed", "scripted", reason="no answer in 60 s"))
+    assert run(task, data, down, store, free).failed == N_USERS
+    up = Scripted(lambda times, request: interests(request))
+    assert run(task, data, up, store, free).asked == 0
+    assert store.summary()["reason"].to_list() == ["no answer in 60 s"]
+    assert store.requeue() == N_USERS
+    assert run(task, data, up, store, free).answered == N_USERS
+
+
+def test_a_run_stops_before_its_budget_is_passed_and_goes_on_with_a_larger_one(store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests", max_tokens=100)
+    model = Scripted(lambda times, request: interests(request), ahead=2)
+    outcome = run(task, data, model, store, by_token, budget=2.0)
+    assert outcome.out_of_budget and 0 < outcome.answered < N_USERS
+    assert outcome.spent is not None and outcome.spent <= 2.0
+    assert len(store.frame()) == outcome.answered
+    assert run(task, data, model, store, by_token, budget=100.0).answered == N_USERS - outcome.answered
+    with pytest.raises(ConfigError, match="single request"):
+        run(create_task("interests", max_tokens=101), data, model, store, by_token, budget=0.001)
+    with pytest.raises(ConfigError, match="needs a price"):
+        run(task, data, model, store, lambda tokens_in, tokens_out: None, budget=1.0)
+
+
+def test_no_quota_left_keeps_what_was_answered_and_says_so(store: KnowledgeStore) -> None:
+    def answer(times: int, request: Request) -> str:
+        if len(model.asked) > 5:
+            raise LanguageModelError("the quota is used up")
+        return interests(request)
+
+    model = Scripted(answer, ahead=1)
+    with pytest.raises(LanguageModelError, match=r"quota is used up \(5 answers of this run are kept"):
+        run(create_task("interests"), readers(), model, store, free)
+    assert len(store.frame(status="done")) == 5
+    again = Scripted(lambda times, request: interests(request))
+    assert run(create_task("interests"), readers(), again, store, free).asked == N_USERS - 5
+
+
+def test_a_model_that_gives_no_answer_is_an_error(store: KnowledgeStore) -> None:
+    class Silent(Scripted):
+        def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Answer]]:
+            list(requests)
+            return iter(())
+
+    with pytest.raises(LanguageModelError, match="left 12 requests without an answer"):
+        run(create_task("interests"), readers(), Silent(lambda times, request: ""), store, free)
+
+
+def test_a_prompt_past_the_context_is_counted_and_never_sent(store: KnowledgeStore) -> None:
+    model = Scripted(lambda times, request: interests(request))
+    model.context = 1050
+    outcome = run(create_task("interests"), readers(), model, store, free)
+    assert (outcome.asked, outcome.too_long, model.asked) == (0, N_USERS, [])
+    assert plan(create_task("interests"), readers(), model, store, free).too_long == N_USERS
+
+
+def test_evidence_that_was_not_shown_is_a_problem_and_no_evidence(store: KnowledgeStore) -> None:
+    run(create_task("interests"), readers(), Scripted(lambda times, request: interests(request, 1, 9)), store, free)
+    known = records_of(store.frame(status="done"))
+    assert all(any(problem.startswith("evidence:") for problem in checks) for checks in known.records["checks"])
+    assert all(len(evidence) == 1 for evidence in known.records["evidence"])
+
+
+def test_records_carry_where_they_come_from(tmp_path: Path) -> None:
+    data = readers()
+    with KnowledgeStore.open(tmp_path / "k.db", create=True) as store:
+        run(create_task("interests"), data, Scripted(lambda times, request: interests(request)), store, by_token)
+        keys = set(store.frame()["hash"])
+    known = from_store(tmp_path / "k.db", data, dates=[data.fingerprint])
+    assert set(known.records["as_of"]) == {data.fingerprint}
+    assert set(known.records["input_hash"]) == keys
+    assert known.records["cost"].to_list() == [pytest.approx(0.11)] * len(known)
+    assert set(known.records["model"]) == {"scripted"} and set(known.records["prompt_version"]) == {"interests/1"}
+
+
+def test_answers_about_several_splits_are_told_apart(tmp_path: Path) -> None:
+    model = Scripted(lambda times, request: interests(request))
+    parts = [readers(), readers().with_interactions(readers().interactions.take(np.arange(30)))]
+    with KnowledgeStore.open(tmp_path / "k.db", create=True) as store:
+        for part in parts:
+            run(create_task("interests"), part, model, store, free)
+    for part in parts:
+        known = from_store(tmp_path / "k.db", part, dates=["another", part.fingerprint])
+        assert set(known.records["as_of"]) == {part.fingerprint}
+    with pytest.raises(ConfigError, match="several splits"):
+        from_store(tmp_path / "k.db", parts[0])
+
+
+def test_a_source_asks_about_each_part_it_is_shown(tmp_path: Path) -> None:
+    model = Scripted(lambda times, request: interests(request))
+    source = Asked(create_task("interests"), model, tmp_path / "k.db", free)
+    whole, part = readers(), readers().with_interactions(readers().interactions.take(np.arange(30)))
+    for shown in (part, whole, part):
+        assert set(source.infer(shown).records["as_of"]) == {shown.fingerprint}
+    assert len(model.asked) == 10 + 12
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from test_engine import Scripted, free, interests, readers
+from loreweave.knowledge.engine import run
+from loreweave.knowledge.store import KnowledgeStore
+from loreweave.knowledge.tasks import create_task
+
+def slowly(times, request):
+    time.sleep(0.005)
+    with open({log!r}, "a") as stream:
+        stream.write("asked\\n")
+    return interests(request)
+
+with KnowledgeStore.open({store!r}, create=True) as store:
+    run(create_task("interests"), readers(200), Scripted(slowly, ahead=4), store, free)
+"""
+
+
+def test_killed_and_resumed_nothing_finished_is_asked_twice(tmp_path: Path) -> None:
+    """A request is written to the log when it is asked: at most the four in flight are asked again after each kill."""
+    log, path = tmp_path / "log.txt", tmp_path / "k.db"
+    code = SLOW.format(here=str(Path(__file__).parent), log=str(log), store=str(path))
+    kills = 2
+    for _ in range(kills):
+        before = log.read_text().count("\n") if log.exists() else 0
+        child = subprocess.Popen([sys.executable, "-c", code])
+        while child.poll() is None and (log.read_text().count("\n") if log.exists() else 0) < before + 30:
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with KnowledgeStore.open(path) as store:
+        assert len(store.frame(status="done")) == 200
+    assert 200 <= log.read_text().count("\n") <= 200 + 4 * kills
