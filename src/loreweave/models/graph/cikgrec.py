@@ -90,18 +90,19 @@ PAPER: dict[str, dict[str, Any]] = {
         loss="bpr", dim=64, batch_size=1024, layers=3, lr=8e-4, l2=1e-5, ranking_weight=1.5, self_loops=True, epochs=300,
         contrast_temperature=0.2, contrast_weight=0.01, contrast_noise=0.1, contrast_negatives=0,
         encoder_layers=2, decoder_layers=1, replace_rate=0.15, uir_edge_dropout=0.2, uir_weight=0.03, uir_alpha=2.0,
-        mask_schedule="exponential", mask_min=0.05, mask_max=0.75, schedule_epochs=150, patience=10, valid_metrics=["recall@50", "ndcg@50"],
+        mask_schedule="exponential", mask_min=0.05, mask_max=0.75, schedule_epochs=150, patience=30, valid_metrics=["recall@50", "ndcg@50"],
         transe=True, transe_interactions=True, transe_lr=2e-3, transe_l2=1e-3, transe_batch_size=4096,
     ),
     "book-crossing": dict(  # noqa: C408
         loss="bpr", dim=64, batch_size=1024, layers=4, lr=8e-4, l2=5e-5, ranking_weight=1.5, edge_dropout=0.1, epochs=300,
         contrast_temperature=0.15, contrast_weight=0.01, contrast_noise=0.1, contrast_negatives=0,
         encoder_layers=3, decoder_layers=1, replace_rate=0.0, uir_edge_dropout=0.2, uir_weight=0.03, uir_alpha=2.0,
-        mask_schedule="exponential", mask_min=0.05, mask_max=0.65, schedule_epochs=120, patience=10, valid_metrics=["recall@50", "ndcg@50"],
+        mask_schedule="exponential", mask_min=0.05, mask_max=0.65, schedule_epochs=120, patience=30, valid_metrics=["recall@50", "ndcg@50"],
         transe=False,
     ),
 }  # fmt: skip
-"""Published settings by data set, for `CIKGRec(**PAPER["dbbook2014"])`."""
+"""Published settings by data set, for `CIKGRec(**PAPER["dbbook2014"])`. The patience is ours: on a validation part, a tenth of the log,
+the published 10 stops at a chance peak some fifty epochs early."""
 
 
 def mask_rate(config: CIKGRecConfig, epoch: int) -> float:
