@@ -149,6 +149,9 @@ def test_every_task_has_its_name_and_refuses_unknown_settings() -> None:
         assert create_task(name).name == name
         with pytest.raises(ConfigError, match=f"{name}: unknown setting 'colour'"):
             create_task(name, colour="blue")
+        for setting in ("name", "config"):
+            with pytest.raises(ConfigError, match=f"{name}: unknown setting '{setting}'"):
+                create_task(name, **{setting: "x"})
     with pytest.raises(ConfigError, match="no task is called 'interest'; there are: interests, "):
         create_task("interest")
     with pytest.raises(ConfigError, match="phrases"):

@@ -36,7 +36,7 @@ def task_class(name: str) -> type[KnowledgeTask[Any]]:
     return loaded
 
 
-def create_task(name: str, **settings: Any) -> KnowledgeTask[Any]:
+def create_task(name: str, /, **settings: Any) -> KnowledgeTask[Any]:
     """A task from its name and settings.
 
     Raises:

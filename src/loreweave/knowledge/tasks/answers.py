@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loreweave.errors import LoreweaveError
+from loreweave.knowledge.tasks.escape import escaped
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -38,7 +39,8 @@ def parse_answer(kind: type[A], text: str) -> A:
         return kind.model_validate_json(_object_in(text), strict=True)
     except ValidationError as error:
         first, count = error.errors(include_url=False)[0], error.error_count()
-        place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"]) or "the answer"
+        place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
+        place = escaped(place, SHOWN_CHARS) or "the answer"
         more = f" (and {count - 1} more)" if count > 1 else ""
         got = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
         raise AnswerError(f"{place}: {' '.join(first['msg'].split())}{got}{more}") from None
@@ -92,5 +94,5 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant
 
 
 def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= SHOWN_CHARS else shown[: SHOWN_CHARS - 1] + "…"
+    """A value as an error shows it: the model wrote it, and an error may be told to the model again, in a prompt."""
+    return escaped(repr(value), SHOWN_CHARS)

@@ -71,7 +71,7 @@ class PromptTask(KnowledgeTask[A]):
 
     config_class: ClassVar[type[PromptConfig]] = PromptConfig
 
-    def __init__(self, config: PromptConfig | None = None, **settings: Any) -> None:
+    def __init__(self, config: PromptConfig | None = None, /, **settings: Any) -> None:
         self.config: Any = config if config is not None else build(self.config_class, settings, where=self.name)
         self._template = Template.of(type(self))
         self.version = self._template.version
