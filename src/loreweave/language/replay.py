@@ -1,0 +1,102 @@
+"""Recorded answers in place of a language model: for tests, and to make a paper's knowledge again without paying for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from loreweave.errors import DataError
+from loreweave.language.base import Answer, Finish, LanguageModel, Request
+
+
+class Replay(LanguageModel):
+    """Answers what was recorded, with `attempts` 0. What was not is a failed answer; nothing is made up.
+
+    A file has one JSON object a line: `hash` (`Request.hash`) or `key`, `text`, and where known `model`, `finish`, `reason`, `tokens_in`,
+    `tokens_out`. Other fields are passed over.
+
+    Args:
+        recorded: a JSONL file, or key → text or answer.
+        model: that was asked, part of `Request.hash`; None: the one that all lines name, else `replay`.
+        key: under which a request was recorded; None: `request.hash(model)`.
+
+    Raises:
+        DataError: the file cannot be read, a line is not such an object, or one key has two answers.
+    """
+
+    def __init__(
+        self, recorded: Path | str | Mapping[str, str | Answer], model: str | None = None, key: Callable[[Request], str] | None = None
+    ) -> None:
+        if isinstance(recorded, Mapping):
+            answers = {name: value if isinstance(value, Answer) else Answer(value, "stop", "") for name, value in recorded.items()}
+            self._where = "the recorded answers"
+        else:
+            answers = _read(Path(recorded))
+            self._where = str(recorded)
+        named = {answer.model for answer in answers.values()}
+        self.model = model or (min(named) if len(named) == 1 else "") or "replay"
+        self._answers = answers
+        self._key = key or (lambda request: request.hash(self.model))
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Answer]]:
+        """In order, one at a time."""
+        for position, request in enumerate(requests):
+            found = self._answers.get(self._key(request))
+            if found is None:
+                yield position, Answer("", "failed", self.model, reason=f"not recorded in {self._where}", attempts=0)
+            else:
+                fields = {name: getattr(found, name) for name in ("text", "finish", "reason", "tokens_in", "tokens_out")}
+                yield position, Answer(model=found.model or self.model, attempts=0, **fields)
+
+    def __len__(self) -> int:
+        """Answers that were recorded."""
+        return len(self._answers)
+
+
+def _read(path: Path) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for row, line in enumerate(lines, 1):
+                if line.strip():
+                    key, answer = _entry(line, path, row)
+                    if answers.setdefault(key, answer) != answer:
+                        raise DataError.at(f"{key!r} has another answer further up; keep one of them", path=path, row=row)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    if not answers:
+        raise DataError(f"{path}: no recorded answers; give a file with one JSON object a line")
+    return answers
+
+
+def _entry(line: str, path: Path, row: int) -> tuple[str, Answer]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        raise DataError.at("not JSON; write one object a line", path=path, row=row) from None
+    if not isinstance(entry, dict):
+        raise DataError.at("not a JSON object", path=path, row=row)
+
+    def text_of(name: str, default: str | None = None) -> str:
+        value = default if entry.get(name) is None else entry[name]
+        if not isinstance(value, str):
+            raise DataError.at("missing, or not a text", path=path, row=row, field=name)
+        return value
+
+    def count_of(name: str) -> int:
+        value = 0 if entry.get(name) is None else entry[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise DataError.at("not a whole number of at least 0", path=path, row=row, field=name)
+        return value
+
+    key = text_of("hash" if "hash" in entry else "key")
+    finish: Any = text_of("finish", "stop")
+    if finish not in get_args(Finish):
+        raise DataError.at(f"{finish!r} is not one of {', '.join(get_args(Finish))}", path=path, row=row, field="finish")
+    text = text_of("text", "" if finish == "failed" else None)
+    counts = {name: count_of(name) for name in ("tokens_in", "tokens_out")}
+    return key, Answer(text, finish, text_of("model", ""), reason=text_of("reason", "") or None, **counts)
