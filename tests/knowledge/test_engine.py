@@ -28,7 +28,7 @@ PHRASES = ("sea stories", "cold war spies")
 
 
 def readers(n_users: int = N_USERS) -> Dataset:
-    """Even readers met the even books, odd ones the odd; five times as many met none, else half the readers were too many for an interest."""
+    """Even readers met the even books, odd ones the odd; five times as many met none (an interest of over a fifth is dropped)."""
     user = np.repeat(np.arange(n_users), 3)
     item = (np.tile([0, 2, 4], n_users) + user % 2).astype(np.int32)
     titles = pl.DataFrame({"title": [f"Volume {letter}" for letter in "ABCDEFGH"]})

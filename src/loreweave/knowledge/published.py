@@ -42,11 +42,11 @@ def read(path: Path | str, dataset: Dataset) -> Knowledge:
     path = Path(path)
     recover(path)
     if path.is_file():
-        found = [_interests(path) if path.name == INTERESTS_FILE else read_records(path)]
+        found = [clustered_interests(path) if path.name == INTERESTS_FILE else read_records(path)]
     elif (path / "manifest.json").is_file():
         found = [load(path)]
     else:
-        found = [_interests(path / INTERESTS_FILE)] if (path / INTERESTS_FILE).is_file() else []
+        found = [clustered_interests(path / INTERESTS_FILE)] if (path / INTERESTS_FILE).is_file() else []
         found += [read_records(path / name) for name in RECORD_FILES if (path / name).is_file()]
     if not found:
         raise DataError.at(f"no knowledge here (looked for {INTERESTS_FILE}, {', '.join(RECORD_FILES)} and manifest.json)", path=path)
@@ -59,7 +59,7 @@ def beside(path: Path | str) -> bool:
     return any((path / name).is_file() for name in (INTERESTS_FILE, *RECORD_FILES))
 
 
-def _interests(path: Path) -> Knowledge:
+def clustered_interests(path: Path) -> Knowledge:
     """The interests of the KGAT layout, dated by the `train.txt` beside them, labelled by the titles their holders over-represent."""
     rows = kgat.read_numbers(path, ("user", "interest"))
     pairs = rows.with_columns(kgat.raw_ids(path.parent / "user_list.txt", rows["user"]).alias("raw"))

@@ -16,7 +16,7 @@ from loreweave.knowledge.exchange.openai_batch import import_batch, read_batch
 from loreweave.knowledge.exchange.records import export_records
 from loreweave.knowledge.exchange.tables import Parsed, of_model, read_table
 from loreweave.knowledge.files import read_records
-from loreweave.knowledge.published import INTERESTS_FILE, _interests
+from loreweave.knowledge.published import INTERESTS_FILE, clustered_interests
 from loreweave.knowledge.records import Knowledge
 
 __all__ = ["FORMATS", "export_answers", "export_records", "import_answers", "import_batch", "read_batch", "read_exchange"]
@@ -67,7 +67,7 @@ def read_exchange(path: Path | str, format: str | None = None, *, model: str | N
     if format not in (None, "records", "cikgrec", *FORMATS):
         raise DataError(f"{format!r} is no format; there are {', '.join(FORMATS)}, records and cikgrec")
     if format == "cikgrec" or (format is None and path.name == INTERESTS_FILE):
-        return _seen(_by(_interests(path), model, path), "cikgrec", path)
+        return _seen(_by(clustered_interests(path), model, path), "cikgrec", path)
     if format == "records":
         return _seen(_by(read_records(path), model, path), "records", path)
     frame = read_table(path)
