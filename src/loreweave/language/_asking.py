@@ -15,7 +15,7 @@ from typing import Any
 
 from loreweave.errors import require
 from loreweave.language._chat import Broken, Dialect, read_answer
-from loreweave.language._faults import GiveUp, Retry, of_status, shown, told
+from loreweave.language._faults import GiveUp, Retry, of_connection, of_status, shown, told
 from loreweave.language._flight import Stopped
 from loreweave.language.base import Answer, LanguageModelError, Request
 from loreweave.language.limits import RateLimits
@@ -122,7 +122,7 @@ class Asking:
                     continue
                 raise self._status(error.status_code, error.body, error.response.headers) from None
             except (TimeoutError, openai.APIConnectionError) as error:
-                raise self._connection(error) from None
+                raise of_connection(error, self.timeout, self.key) from None
             except UnicodeEncodeError:
                 raise GiveUp("the request holds half a character (a lone surrogate), which cannot be sent") from None
             self.heard = time.monotonic()
@@ -144,11 +144,3 @@ class Asking:
 
     def _status(self, status: int, error: Any, headers: Any) -> Exception:
         return of_status(status, error, headers, server=self.server, model=self.dialect.model, key=self.key)
-
-    def _connection(self, error: Exception) -> Retry:
-        cause = type(error.__cause__).__name__
-        unreachable = cause in ("ConnectError", "ConnectTimeout")
-        if isinstance(error, TimeoutError) or cause.endswith("Timeout"):
-            return Retry("no connection in time" if unreachable else f"no answer within {self.timeout:g} s", unreachable=unreachable)
-        said = shown(error.__cause__ or error, self.key)
-        return Retry(f"{'no connection' if unreachable else 'connection broken'}: {said}", unreachable=unreachable)

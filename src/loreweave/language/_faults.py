@@ -87,6 +87,16 @@ def of_status(status: int, error: Any, headers: Mapping[str, str], *, server: st
     return GiveUp(f"{status} from the server{said}")
 
 
+def of_connection(error: Exception, timeout: float, key: str | None) -> Retry:
+    """What it means that no whole answer came: `error` is TimeoutError or the SDK's `APIConnectionError` with its cause."""
+    cause = type(error.__cause__).__name__  # by name: the SDK's transport is httpx or httpx2, as its version will have it
+    unreachable = cause in ("ConnectError", "ConnectTimeout")
+    if isinstance(error, TimeoutError) or cause.endswith("Timeout"):
+        return Retry("no connection in time" if unreachable else f"no answer within {timeout:g} s", unreachable=unreachable)
+    said = shown(error.__cause__ or error, key)
+    return Retry(f"{'no connection' if unreachable else 'connection broken'}: {said}", unreachable=unreachable)
+
+
 def told(error: Any, key: str | None) -> tuple[str, str]:
     """(message, code) of an error's body: one line each, cut, without the key."""
     inner = error.get("error", error) if isinstance(error, Mapping) else error

@@ -158,8 +158,8 @@ class _Filler:
     def _array(self, schema: Mapping[str, Any], name: str, nth: int, depth: int) -> list[Any]:
         inner = schema.get("items", {"type": "string"})
         least, most = schema.get("minItems", 1 if depth < DEPTH else 0), schema.get("maxItems", MOST_THEMES)
-        if inner.get("type") == "integer" and self.items and "enum" not in inner:  # the numbers of the items that a theme rests on
-            numbers = list(self._theme(nth).items[: max(most, least)])
+        if inner.get("type") == "integer" and not {"enum", "minimum", "maximum"} & inner.keys() and len(self.items) >= max(least, 1):
+            numbers = list(self._theme(nth).items[: max(most, least)])  # of the items that a theme rests on
             spare = [item.number for item in self.items if item.number not in numbers]
             return numbers + spare[: max(least - len(numbers), 0)]
         count = max(least, min(most, len(self.themes), 3)) if depth < DEPTH else least
