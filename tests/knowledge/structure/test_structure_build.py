@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import polars as pl
 import pytest
@@ -14,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from loreweave.data.simulate import World, simulate
 from loreweave.errors import ConfigError, DataError
-from loreweave.knowledge.records import Knowledge, Record
+from loreweave.knowledge.records import SCHEMA, Knowledge, Record
 from loreweave.knowledge.structure import structure
 
 SPOKEN = {
@@ -104,6 +102,15 @@ def test_a_person_overrides_the_cluster_of_the_same_name_and_it_is_counted() -> 
     assert made.dropped == {"overridden by what a person said": 1}
 
 
+def test_a_record_without_a_phrase_says_the_label_of_its_interest() -> None:
+    records = pl.DataFrame([Record(kind="interest", user=user, interest="7").model_dump() for user in "ab"], schema=SCHEMA)
+    interests = pl.DataFrame({"interest": ["7"], "label": ["Ships"], "derived": [True]})
+    found, _ = structure(Knowledge(records, interests), WordEncoder(TOPICS), n_users=30, interests=1)
+    assert found.interests.rows() == [("ship", "Ships", True)]
+    assert found.records["interest"].to_list() == ["ship", "ship"]
+    assert found.records["text"].to_list() == [None, None]
+
+
 def world_phrases(world: World, seed: int = 0) -> tuple[Knowledge, dict[str, str]]:
     """Every reader says two words of each true interest; the phrase and the interest it is about."""
     rng = np.random.default_rng(seed)
@@ -147,7 +154,7 @@ def test_the_interests_of_a_simulated_world_are_found() -> None:
 
 
 def test_kappa_is_chosen_near_the_truth() -> None:
-    world = simulate(seed=1)
+    world = simulate(seed=1, n_users=300)
     spoken, _ = world_phrases(world)
     found, made = structure(spoken, WordEncoder(world.interests), n_users=world.dataset.n_users)
     chosen = len(made.centres)
@@ -158,16 +165,25 @@ def test_kappa_is_chosen_near_the_truth() -> None:
     assert at["coverage"] > 0.9
 
 
-def test_kappa_by_score() -> None:
+def test_kappa_by_score_is_the_best_of_the_grid() -> None:
     def score(arm: Knowledge) -> float:
-        return -abs(arm.interests.height - 3)
+        return -abs(arm.interests.height - 15)
 
-    lines = [(f"u{n}", phrase) for n, phrase in enumerate([*TOPICS["sea"], *TOPICS["law"], *TOPICS["food"]] * 3)]
-    lines += [(f"v{n}", f"{a} {b}") for words in TOPICS.values() for n, (a, b) in enumerate(pairwise(words))]
-    _, made = structure(knowledge(*lines), WordEncoder(TOPICS), n_users=200, score=score)
+    world = simulate(seed=2, n_users=150)
+    spoken, _ = world_phrases(world)
+    _, made = structure(spoken, WordEncoder(world.interests), n_users=150, score=score)
     assert made.criterion == "score"
-    best = made.curve.filter(pl.col("score") == made.curve["score"].max())["interests"].max()
-    assert len(made.centres) == best
+    by_hand = {k: score(structure(spoken, WordEncoder(world.interests), n_users=150, interests=k)[0]) for k in made.curve["interests"]}
+    assert made.curve["score"].to_list() == list(by_hand.values())
+    assert len(by_hand) > 2
+    assert len(made.centres) == max(by_hand, key=lambda k: (by_hand[k], k))
+
+
+def test_the_edge_of_the_grid_is_noted() -> None:
+    world = simulate(seed=2, n_users=150)
+    found, made = structure(world_phrases(world)[0], WordEncoder(world.interests), n_users=150, score=lambda arm: arm.interests.height)
+    assert len(made.centres) == made.curve["interests"].max()
+    assert f"{len(made.centres)} interests, chosen by score, are the most that were tried; more may be better" in found.notes
 
 
 @pytest.mark.parametrize("interests", [None, 1, 7])

@@ -14,9 +14,9 @@ def frame(*rows: tuple[int, float, float, float, float | None]) -> pl.DataFrame:
 
 
 def test_grid_is_geometric_and_bounded() -> None:
-    assert grid(400) == [8, 12, 18, 27, 40, 61, 91]
-    assert grid(10**6)[-1] <= 2500
-    assert [grid(n) for n in (1, 3, 8, 40)] == [[1], [1], [2], [8]]
+    assert grid(800) == [8, 12, 18, 27, 40, 61, 91]
+    assert grid(10**6)[-1] <= 1250
+    assert [grid(n) for n in (1, 3, 8, 40)] == [[1], [3], [8], [8]]
 
 
 def test_pick_takes_the_largest_within_one_standard_error() -> None:
@@ -40,10 +40,10 @@ def test_stability_peaks_at_the_true_number() -> None:
 
 
 def test_curve_calls_the_judge_once_a_kappa() -> None:
-    x, _ = mixture(120, 8, 16, 0.4)
+    x, _ = mixture(160, 8, 16, 0.4)
     asked: list[int] = []
     found = curve(x, np.ones(len(x), dtype=np.int64), lambda k: (asked.append(k) or 0.5, float(k)), seed=1)
-    assert asked == grid(120) == found["interests"].to_list()
+    assert asked == grid(160) == found["interests"].to_list()
     assert found.schema == CURVE
     assert found["score"].to_list() == [float(k) for k in asked]
     assert found["stability"].is_between(-1, 1).all()

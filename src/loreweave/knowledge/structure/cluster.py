@@ -7,6 +7,7 @@ its mini-batches were slower at equal quality (`bench/structure.py --peer`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from loreweave.language.base import Vectors
+from loreweave.progress import track
 
 Ints = NDArray[np.int64]
 Rng = np.random.Generator
@@ -119,7 +121,9 @@ def _seeds(vectors: Vectors, weights: NDArray[np.float32], k: int, rng: Rng) -> 
     mass = np.cumsum(weights, dtype=np.float64)
     gap = np.full(len(vectors), np.inf, dtype=np.float32)
     chosen: list[int] = []
-    while len(chosen) < k and mass[-1] > 0:
+    for _ in _shown(k, "seeds", len(vectors) * k):
+        if mass[-1] == 0:  # every vector is a seed
+            break
         drawn = np.searchsorted(mass, rng.random(candidates) * mass[-1], side="right").clip(0, len(vectors) - 1)
         gaps = np.minimum(gap[:, None], 1.0 - vectors @ vectors[drawn].T)
         gaps[gaps < SAME] = 0.0
@@ -132,7 +136,7 @@ def _seeds(vectors: Vectors, weights: NDArray[np.float32], k: int, rng: Rng) -> 
 
 def _lloyd(vectors: Vectors, weights: NDArray[np.float32], centres: Vectors, passes: int) -> Vectors:
     before = np.full(len(vectors), -1)
-    for _ in range(passes):
+    for _ in _shown(passes, "clustering", len(vectors) * len(centres)):
         label = nearest(vectors, centres)[0][:, 0]
         if np.count_nonzero(label != before) <= SETTLED * len(vectors):
             break
@@ -142,3 +146,8 @@ def _lloyd(vectors: Vectors, weights: NDArray[np.float32], centres: Vectors, pas
         length = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = np.where(length > SAME, sums / np.maximum(length, SAME), centres)  # a centre that lost all its vectors stays
     return centres
+
+
+def _shown(n: int, what: str, work: int) -> Iterable[int]:
+    """`range(n)`, with progress where that takes seconds: a search for κ runs hundreds of loops that do not."""
+    return track(range(n), what) if work > WORK else range(n)
