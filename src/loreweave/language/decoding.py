@@ -20,16 +20,16 @@ class Decoder:
     """A network in evaluation mode and its tokenizer.
 
     Attributes:
-        ends: tokens that end an answer: those of the model's own generation settings, else the tokenizer's. Its other settings (a
-            repetition penalty, top-p) are laid aside: a request says all that matters.
+        ends: tokens that end an answer: the tokenizer's, and those of the model's own generation settings (a chat ends its turns with
+            another than a text). Its other settings (a repetition penalty, top-p) are laid aside: a request says all that matters.
     """
 
     def __init__(self, network: Any, tokenizer: Any) -> None:
         self._network = network
         self._tokenizer = tokenizer
         own = network.generation_config.eos_token_id
-        own = tokenizer.eos_token_id if own is None else own
-        self.ends: list[int] = [] if own is None else own if isinstance(own, list) else [own]
+        own = own if isinstance(own, list) else [own]
+        self.ends: list[int] = sorted({end for end in [*own, tokenizer.eos_token_id] if end is not None})
         network.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
 
     @cached_property
