@@ -21,6 +21,8 @@ BLOCK = re.compile(r"<items>(.*?)</items>", re.DOTALL)
 DULL = STOP_WORDS | {"book", "edition", "film", "movie", "novel", "part", "season", "series", "story", "volume"}
 """Words of titles that say nothing about taste."""
 MOST_THEMES = 5
+MOST_EVIDENCE = 8
+"""Items named for a theme, the first of those that share it."""
 PHRASE_CHARS = 50
 DEPTH = 12
 """Levels of a schema that are filled; one that contains itself ends there."""
@@ -68,6 +70,7 @@ def themes(items: list[Item]) -> list[Theme]:
     ranked = sorted(holders, key=lambda word: (-len(holders[word]) - 0.5 * (word in attributes), word))
     if ranked and len(holders[ranked[0]]) > 1:  # what a single item suggests is no interest where several suggest something
         ranked = [word for word in ranked if len(holders[word]) > 1]
+    everywhere = Counter(word for item in items for word in _words(item))
     found: list[Theme] = []
     seen: set[tuple[int, ...]] = set()
     for word in ranked:
@@ -76,7 +79,8 @@ def themes(items: list[Item]) -> list[Theme]:
             continue
         seen.add(numbers)
         beside = Counter(other for item in holders[word] for other in _words(item) if other != word)
-        company = [other for other, _ in sorted(beside.items(), key=lambda pair: (-pair[1], pair[0]))[:2]]
+        telling = {other: count * count / everywhere[other] for other, count in beside.items()}  # common here and not everywhere
+        company = sorted(telling, key=lambda other: (-telling[other], other))[:2]
         found.append(Theme(word, _cut(" ".join([word, *company])), numbers))
         if len(found) == MOST_THEMES:
             break
@@ -157,7 +161,7 @@ class _Filler:
 
     def _array(self, schema: Mapping[str, Any], name: str, nth: int, depth: int) -> list[Any]:
         inner = schema.get("items", {"type": "string"})
-        least, most = schema.get("minItems", 1 if depth < DEPTH else 0), schema.get("maxItems", MOST_THEMES)
+        least, most = schema.get("minItems", 1 if depth < DEPTH else 0), schema.get("maxItems", MOST_EVIDENCE)
         if inner.get("type") == "integer" and not {"enum", "minimum", "maximum"} & inner.keys() and len(self.items) >= max(least, 1):
             numbers = list(self._theme(nth).items[: max(most, least)])  # of the items that a theme rests on
             spare = [item.number for item in self.items if item.number not in numbers]
@@ -194,10 +198,9 @@ class _Filler:
     def sentence(self, nth: int) -> str:
         """Prose that says what the theme and its items are."""
         theme = self._theme(nth)
-        titles = [item.title for item in self.items if item.number in theme.items][:3]
-        about = f": {', '.join(titles)}" if titles else ""
         others = ", ".join(other.category for other in self.themes if other is not theme)
-        return f"Mostly {theme.phrase}{about}." + (f" Also {others}." if others else "")
+        share = f", in {len(theme.items)} of {len(self.items)} works" if len(self.items) > 1 else ""
+        return f"Speaks to people who look for {theme.phrase}{share}." + (f" Touches on {others} as well." if others else "")
 
     def _theme(self, nth: int) -> Theme:
         return self.themes[nth % len(self.themes)]

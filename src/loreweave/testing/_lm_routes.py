@@ -200,7 +200,7 @@ def _answer(completion: Completion, body: Mapping[str, Any], fault: str | None, 
         whole, kind = completion.json(), "application/json"
         if fault == "malformed":
             whole = whole[: len(whole) // 2]
-        step = max(1, -(-len(whole) // PIECES)) if fault == "drip" else max(1, len(whole) // 2)
+        step = -(-len(whole) // {"drip": PIECES, "truncated": 2}.get(fault or "", 1))
         pieces = [whole[start : start + step] for start in range(0, len(whole), step)]
     if fault == "malformed" and kind == "text/event-stream":
         pieces = [*pieces[:1], b"data: {]\n\n"]

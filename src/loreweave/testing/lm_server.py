@@ -55,12 +55,16 @@ def serving(**options: Any) -> Iterator[Serving]:
     """
     state = State(build(LmServerConfig, options, where="test server"))
     server = _server(state, port=0, log_level="critical")
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    # asyncio sends small pieces at once only where the protocol is named; else every answer would wait 40 ms for an acknowledgement
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="lm-server", daemon=True)
     thread.start()
     try:
         while not server.started and thread.is_alive():
             time.sleep(0.002)
+        if not server.started:
+            raise LoreweaveError("the test server did not start; run python -m loreweave.testing.lm_server to see why")
         yield Serving(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", state)
     finally:
         server.should_exit = server.force_exit = True
