@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import sys
 import threading
@@ -354,6 +356,16 @@ def test_an_error_of_whoever_gives_the_requests_comes_through() -> None:
 
     with serving(latency=0.05) as server, pytest.raises(KeyboardInterrupt):
         list(remote(server.url).generate(broken()))
+    assert not [thread for thread in threading.enumerate() if thread.name == "loreweave-language"]
+
+
+def test_an_interrupt_is_heard_while_nothing_is_answered() -> None:
+    with serving(latency=20) as server:
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            list(remote(server.url).generate(questions(100)))
+        assert time.monotonic() - started < 5
     assert not [thread for thread in threading.enumerate() if thread.name == "loreweave-language"]
 
 

@@ -12,6 +12,8 @@ from loreweave.language.base import Answer, LanguageModelError, Request
 
 CLOSING_SECONDS = 10.0
 """To wait for the thread at the end; cancelling what is in flight takes milliseconds."""
+LISTENING_SECONDS = 0.25
+"""Between two moments at which the calling thread, waiting for an answer, hears an interrupt that another thread was given."""
 
 
 class Stopped(Exception):
@@ -63,7 +65,10 @@ class Flight:
                     self._loop.call_soon_threadsafe(self._begin, *item)
             if not outstanding:
                 break
-            position, outcome = self._done.get()
+            try:
+                position, outcome = self._done.get(timeout=LISTENING_SECONDS)
+            except queue.Empty:
+                continue
             outstanding -= 1
             if isinstance(outcome, Answer):
                 yield position, outcome
