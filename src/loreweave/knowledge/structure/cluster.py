@@ -2,7 +2,7 @@
 
 Sources: Dhillon & Modha, "Concept decompositions for large sparse text data using clustering", Machine Learning 42 (2001), for the means
 on the sphere; Arthur & Vassilvitskii, "k-means++", SODA 2007, for the seeds. Not scikit-learn's k-means: its centres leave the sphere, and
-its mini-batches were slower at equal quality (`bench/structure.py --peer`).
+three passes of its mini-batches take longer and end further from the phrases (`bench/structure.py --peer`).
 """
 
 from __future__ import annotations
