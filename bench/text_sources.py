@@ -5,8 +5,8 @@
 Needs $LOREWEAVE_DATA. Every source gives interests by the same log-odds (`Statistical`), so what differs is what it reads; every arm runs
 the same model (cikg-linear, settings chosen on validation for real and none apart) on the same split, and is held against no knowledge
 and against its own interests shuffled between people. Films: ml-latest-small, the films that both models wrote about, each text cut to as
-many words as the shorter of the two, leave-last-out. Books: dbbook2014 and book-crossing, the published split, interests from titles beside the
-recorded ones (which rest on train and validation). Prints a table and one JSON line.
+many words as the shorter of the two, leave-last-out. Books: dbbook2014 and book-crossing, the published split, interests from titles beside
+the recorded ones (which rest on train and validation). Prints a table and one JSON line.
 """
 
 from __future__ import annotations
