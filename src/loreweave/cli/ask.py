@@ -153,6 +153,11 @@ def run(
     with KnowledgeStore.open(store, create=True) as answers:
         outcome = ask(asked, shown, speaker, answers, price, budget=budget, total=expected.to_ask)
     note(*getattr(speaker, "notes", ()))
+    if outcome.too_long:
+        note(
+            f"{outcome.too_long:,} prompts do not fit the model's context of {speaker.context:,} tokens and were not sent; "
+            f"shorten them: --set {task}.max_prompt_tokens={max(100, (speaker.context or 0) // 2)}"
+        )
     if outcome.out_of_budget:
         note(f"stopped at the budget of {budget} USD; everything answered is kept, and the same command with a larger one goes on")
     if json:

@@ -210,15 +210,13 @@ class _Run:
 
     def ask(self, asked: Iterable[tuple[Question, Answer | None]], total: int | None, *, last: bool = False) -> None:
         """Put every question; store every answer as it comes. Where it is not the `last` time, spoilt answers wait in `repairs`."""
-        sent = iter(self._sent(asked))
-        answers = self.model.generate(sent)
-        count = 0
-        for position, answer in track(answers, "asking again" if last else "asking", total, status=lambda: str(self.outcome)):
+        sent = self._sent(asked)
+        answers = track(self.model.generate(sent), "asking again" if last else "asking", total, status=lambda: str(self.outcome))
+        for position, answer in answers:
             question, first = self.in_flight.pop(position)
             self.at_most.pop(position, None)
-            count += 1
             self._take(question, first, answer, last=last)
-        if self.in_flight or (count == 0 and total and not self.outcome.out_of_budget and self.outcome.asked):
+        if self.in_flight:
             raise LanguageModelError(f"{self.model.model} left {len(self.in_flight)} requests without an answer")
 
     def _sent(self, asked: Iterable[tuple[Question, Answer | None]]) -> Iterator[Request]:
