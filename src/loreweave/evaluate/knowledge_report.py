@@ -41,7 +41,8 @@ RULES = (
     (
         "ungrounded",
         "an AUC below one half: the text fits what it rests on less well than one that says nothing. It counts what is plainly wrong: of "
-        "the same texts dealt out at random only about half fall below (the last column under Groundedness says how many)",
+        "the same texts dealt out at random only about half fall below (the last column under Groundedness says how many). An interest "
+        "whose source names no evidence is held against the whole history and not called ungrounded, since it need not fit all of it",
     ),
     (
         "contradiction",
@@ -110,21 +111,24 @@ def _answer(checks: Checks) -> str:
     grounding = {(row["task"], row["model"]): row for row in checks.grounding.iter_rows(named=True)}
     cards = []
     for row in _all(checks):
-        name = f"{row['task']} by {row['model']}"
-        if row["n"] == 0:
-            cards.append(_card("open", "Not judged", name, f"None of {row['records']:,} records could be judged."))
-            continue
+        name = f"{_cut(row['task'])} by {_cut(row['model'])}"
         auc = grounding.get((row["task"], row["model"]))
+        told = (
+            ""
+            if auc is None
+            else (f" AUC {auc['auc']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}); the same texts dealt out at random: {auc['dealt']:.3f}.")
+        )
+        if row["n"] == 0:
+            cards.append(_card("open", "Not judged", name, f"None of {row['records']:,} records could be judged one by one.{told}"))
+            continue
         text = (
             f"{row['hallucinated']:,} of {row['n']:,} records are not borne out: {_percent(row['rate'])} "
-            f"(95% interval {_percent(row['low'])} to {_percent(row['high'])})."
+            f"(95% interval {_percent(row['low'])} to {_percent(row['high'])}).{told}"
         )
-        if auc is None:
-            cards.append(_card("open", "No AUC", name, text))
-            continue
-        text += f" AUC {auc['auc']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}); the same texts dealt out at random: {auc['dealt']:.3f}."
         if row["rate"] >= 0.5:
-            cards.append(_card("bad", "Mostly wrong", name, text))
+            cards.append(_card("bad", "Unsound", name, text))
+        elif auc is None:
+            cards.append(_card("open", "No AUC", name, text))
         elif auc["low"] > max(auc["dealt"], 0.5):
             cards.append(_card("good", "Grounded", name, text))
         else:
@@ -191,7 +195,7 @@ def _rate_plot(rows: Sequence[Row], colours: Mapping[str, str], what: str) -> tu
         axes.scatter(x, [100 * row["rate"] for row in own], s=44, color=colour, zorder=3, edgecolors=COLOURS["card"], linewidths=1)
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.6, len(labels) - 0.4)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # a dot at 0 is drawn whole
     axes.tick_params(axis="y", labelcolor=COLOURS["muted"])
     axes.grid(axis="y")
     axes.set_xlabel(what)

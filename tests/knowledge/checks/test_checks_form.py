@@ -40,7 +40,21 @@ def test_a_source_that_names_evidence_for_nobody_was_not_asked_for_any() -> None
     found = check(Knowledge.from_records([interest("Sharks"), interest("Spielberg")]), screen(), Words())
     assert found.records["against"].to_list() == ["history", "history"]
     assert found.found.filter(pl.col("kind") == "evidence").is_empty()
-    assert "2 of 2 records: interests whose source names no evidence; judged by the whole history" in found.notes
+    assert found.records["auc"].null_count() == 0 and not found.records["judged"].any()  # an interest need not fit a whole history
+    assert (
+        "2 of 2 records: interests whose source names no evidence: held against the whole history, and not called ungrounded" in found.notes
+    )
+
+
+def test_labels_derived_from_titles_are_not_what_a_source_said() -> None:
+    records = Knowledge.from_records([Record(kind="interest", user="ann", interest="7"), interest("Sharks")])
+    labels = records.interests.with_columns(
+        label=pl.when(pl.col("interest") == "7").then(pl.lit("Jaws; Duel")).otherwise("label"), derived=pl.col("interest") == "7"
+    )
+    found = check(Knowledge(records.records, labels), screen(), Words())
+    assert found.records["problems"].to_list() == [[], []]
+    assert found.records["against"].to_list() == [None, "history"] and found.records["auc"][0] is None
+    assert "1 of 2 records: interests whose own phrases are not known, only labels derived from titles" in found.notes
 
 
 def answered() -> list[Record]:

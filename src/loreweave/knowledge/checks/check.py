@@ -34,7 +34,8 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
 
     - Evidence: the items an interest names are in the catalogue and in the person's history.
     - Groundedness: the text is closer to the items it rests on than to others as popular (`grounding.py`). An interest rests on its
-      evidence (where its source names none for anybody: on the history), a `user_text` on the history, an `item_text` and a `reason` on
+      evidence (where its source names none for anybody, on the history: then it has an AUC but is not called ungrounded by it, since an
+      interest in a few of the items need not fit them all), a `user_text` on the history, an `item_text` and a `reason` on
       the item. An item's text to compare with is its title, text and attributes (`templates.item_texts`).
     - Contradiction: an `item_text` names an attribute the item has not (`contradiction.py`).
     - Form: what was found when the answer came, or anew for records of a file (`form.py`); one text about several.
@@ -60,14 +61,16 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
     entries = _entries(dataset)
     own, dealt, unknown = _aucs(records, resting, entries, dataset, encoder, seed)
     records = records.with_columns(pl.Series("auc", own, nan_to_null=True), pl.Series("auc_dealt", dealt, nan_to_null=True))
-    records = records.with_columns(ungrounded=(pl.col("auc") < THRESHOLD).fill_null(False))
+    records = records.with_columns(fair=pl.col("auc").is_not_null() & ((pl.col("kind") != "interest") | (pl.col("against") != "history")))
+    records = records.with_columns(ungrounded=pl.col("fair") & (pl.col("auc") < THRESHOLD).fill_null(False))
+    worded = records.filter("worded")
     shown = _titles(resting, dataset)
     about_items = records.filter((pl.col("kind") == "item_text") & (pl.col("item_code") >= 0))
     problems = pl.concat(
         [
             carried(records),
-            found_anew(records, shown),
-            repeated(records),
+            found_anew(worded, shown),
+            repeated(worded),
             faults,
             contradictions(about_items.select("row", item="item_code", text="said"), entries, dataset),
             records.filter("ungrounded").select("row", problem=pl.format("ungrounded:AUC {}", pl.col("auc").round(2))),
@@ -79,7 +82,7 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
         pl.col("problems").fill_null(pl.lit([], dtype=pl.List(pl.String)))
     )
     bad = pl.col("problems").list.eval(pl.element().str.split(":").list.first().is_in(list(HALLUCINATED))).list.any()
-    records = records.with_columns(hallucinated=bad).with_columns(judged=pl.col("auc").is_not_null() | pl.col("hallucinated"))
+    records = records.with_columns(hallucinated=bad).with_columns(judged=pl.col("fair") | pl.col("hallucinated"))
     records = _grouped(records, dataset)
     read = rates.examples(records).join(shown, on="row", how="left", maintain_order="left").rename({"titles": "rests_on"})
     columns = ("kind", "user", "item", "task", "model", "group", "against", "auc", "auc_dealt", "ungrounded", "judged", "hallucinated")
@@ -126,7 +129,7 @@ def _aucs(
     popularity = np.bincount(dataset.matrix.indices, minlength=dataset.n_items)
     groups = ground.strata(popularity, np.asarray(items.any(axis=1)))
     own, dealt = ground.aucs(vectors, said, said[ground.dealt_out(kinds, seed)], items, resting, groups, dataset, seed)
-    return own, dealt, int((~vectors[said].any(axis=1)).sum())
+    return own, dealt, int((~vectors[said].any(axis=1) & records["worded"].to_numpy()).sum())
 
 
 def _encoded(texts: pl.Series, encoder: TextEncoder) -> Vectors:
@@ -187,9 +190,10 @@ def _notes(knowledge: Knowledge, records: pl.DataFrame, dataset: Dataset, unknow
         "what a person said is not judged": len(knowledge) - n,
         "about a user or an item that is not in the data": int((records["group"] == rates.UNKNOWN).sum()),
         "made from other interactions than these, so that evidence may be missing here": int(dated.sum()),
-        "interests whose source names no evidence; judged by the whole history": int(
+        "interests whose source names no evidence: held against the whole history, and not called ungrounded": int(
             ((records["kind"] == "interest") & (records["against"] == "history")).sum()
         ),
+        "interests whose own phrases are not known, only labels derived from titles": int((~records["worded"]).sum()),
         "of texts that the encoder knows nothing of": unknown,
         "not judged at all": int((~records["judged"]).sum()),
     }

@@ -11,9 +11,14 @@ from loreweave.knowledge.records import Knowledge
 
 
 def judged_records(knowledge: Knowledge, dataset: Dataset) -> pl.DataFrame:
-    """What is judged: records with `row` (from 0), `at` (position in `knowledge.records`), `said`, `task`, `model`, codes (-1: unknown)."""
+    """What is judged: records with `row` (from 0), `at` (position in `knowledge.records`), `said`, `worded`, `task`, `model` and codes of
+    user and item (-1: none or unknown).
+
+    Where an interest's own phrase is not known and its label was derived from titles there is nothing that the source said (`worded` is
+    false): the label comes from the very items that it would be held against.
+    """
     records = knowledge.records.with_row_index("at").filter(pl.col("source") != "person").with_row_index("row")
-    records = records.join(knowledge.interests.select("interest", "label"), on="interest", how="left", maintain_order="left")
+    records = records.join(knowledge.interests.select("interest", "label", "derived"), on="interest", how="left", maintain_order="left")
     version = pl.col("prompt_version")
     task = pl.when(version.str.contains("/", literal=True)).then(version.str.split("/").list.first()).otherwise(None)
     reason = pl.concat_str(
@@ -21,7 +26,10 @@ def judged_records(knowledge: Knowledge, dataset: Dataset) -> pl.DataFrame:
     )
     is_json = (pl.col("kind") == "reason") & pl.col("text").str.starts_with("{")
     records = records.with_columns(
-        said=pl.when(is_json & (reason != "")).then(reason).otherwise(pl.coalesce("text", "label", pl.lit(""))),
+        said=pl.when(is_json & (reason != ""))
+        .then(reason)
+        .otherwise(pl.coalesce("text", pl.when(~pl.col("derived")).then("label"), pl.lit(""))),
+        worded=pl.col("text").is_not_null() | ~pl.col("derived").fill_null(False),
         task=pl.coalesce(task, "kind"),
         model=pl.coalesce("model", "source"),
     )
@@ -74,7 +82,9 @@ def against(records: pl.DataFrame) -> pl.Series:
     """What each record is judged by; null where nothing of that is known."""
     asked = (pl.col("evidence").list.len() > 0).any().over("kind", "task", "model")
     rule = (
-        pl.when(pl.col("kind").is_in(["item_text", "reason"]))
+        pl.when(~pl.col("worded"))
+        .then(None)
+        .when(pl.col("kind").is_in(["item_text", "reason"]))
         .then(pl.when(pl.col("item_code") >= 0).then(pl.lit("item")))
         .when(pl.col("user_code") >= 0)
         .then(pl.when((pl.col("kind") == "interest") & asked).then(pl.lit("evidence")).otherwise(pl.lit("history")))

@@ -22,7 +22,8 @@ class Checks:
         records: a row a record that a source inferred: `row` (position in `knowledge.records`), `kind`, `user`, `item`, `task`, `model`,
             `group` (of history length, or of how many people met an item), `against` (`evidence`, `history`, `item`: what the text is
             judged by; null: nothing), `auc` and `auc_dealt` (Float64, null where not judged; the latter of another record's text in its
-            place), `ungrounded` (AUC below one half), `judged` (there is an AUC or a problem of `HALLUCINATED`), `hallucinated`,
+            place), `ungrounded` (AUC below one half, unless it is of an interest against a whole
+            history), `judged` (it could have been `ungrounded`, or has a problem of `HALLUCINATED`), `hallucinated`,
             `problems` (list of `kind:detail`).
         summary: hallucination rates: `task`, `model`, `by` (`all`, `history length`, `popularity`), `group`, `records`, `n` (judged),
             `hallucinated`, `rate` (null where n is 0), `low`, `high` (Wilson, 95%). Groups of one `by` add up to `all`.
