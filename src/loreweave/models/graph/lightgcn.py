@@ -46,7 +46,7 @@ class LightGCNConfig(Config):
     """L: products with the adjacency."""
     loss: Literal["softmax", "bpr"] = "softmax"
     """Ranking loss: softmax over all items of the cosine, or BPR with one uniform negative on the inner product."""
-    temperature: float = Field(0.2, gt=0)
+    temperature: float = Field(0.15, gt=0)
     """τ of the softmax."""
     sampled_items: int = Field(8192, ge=1)
     """Draws for the sampled softmax, used above 50,000 items."""
