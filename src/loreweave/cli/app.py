@@ -41,7 +41,7 @@ knowledge = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for asked in (ask.plan, ask.run, stored.status, stored.retry, stored.show, stored.forget, stored.export):
+for asked in (ask.plan, ask.run, stored.status, stored.check, stored.retry, stored.show, stored.forget, stored.export):
     knowledge.command()(asked)
 knowledge.command("import")(stored.import_)
 app.add_typer(knowledge)

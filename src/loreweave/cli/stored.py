@@ -1,15 +1,16 @@
-"""`knowledge status`, `retry`, `show`, `forget`, `export`, `import`: what a store holds, and moving it in and out."""
+"""`knowledge status`, `check`, `retry`, `show`, `forget`, `export`, `import`: what a store holds, and moving it in and out."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
-from loreweave.cli import options
-from loreweave.cli.output import note, print_fields, print_json, print_table
-from loreweave.errors import ConfigError, UnknownId
+from loreweave.cli import inputs, options
+from loreweave.cli.output import note, one_line, print_fields, print_json, print_table
+from loreweave.errors import ConfigError, DataError, UnknownId
 
 StoreFile = Annotated[Path, typer.Argument(metavar="FILE.db", help="A store that `knowledge run` wrote.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -40,6 +41,67 @@ def status(store: StoreFile, json: options.Json = False) -> None:
     print_table(
         ("task", "model", "rests on", "status", "answers", "tokens", "USD", "first reason"), rows, right=("answers", "tokens", "USD")
     )
+
+
+def check(
+    data: options.Data,
+    store: StoreFile,
+    format: options.Format = None,
+    column: options.Column = None,
+    min_value: options.MinValue = None,
+    k_core: options.KCore = None,
+    split: options.SplitBy = None,
+    seed: options.Seed = 1,
+    model: Annotated[str | None, typer.Option("--model", help="Answers of this model alone.")] = None,
+    encoder: Annotated[
+        str,
+        typer.Option("--encoder", help="Of texts: lsa, minilm, a folder, a model on the hub or openai:MODEL. Compare rates within one."),
+    ] = "lsa",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.html", help="The report; by default beside the store.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Check what a language model said: is it borne out by what it rests on, does it contradict the catalogue, has it the form asked for?
+
+    Example:
+
+        loreweave knowledge check ratings.csv k.db
+    """
+    from loreweave.evaluate.knowledge_report import headline, write_knowledge_report
+    from loreweave.knowledge.checks import check as judge
+    from loreweave.knowledge.recorded import records_of
+    from loreweave.knowledge.store import KnowledgeStore
+    from loreweave.language.encoders import encoder as encoder_of
+
+    with KnowledgeStore.open(store) as answers:
+        said = answers.frame(status="done", model=model)
+    cut = inputs.choose_split(inputs.Log(data, format, column or (), min_value, k_core).read(), split, seed, {})
+    seen = {part.fingerprint: part for part in (cut.train, cut.refit)}
+    foreign = said.filter(~pl.col("as_of").is_in(list(seen)))
+    if said.is_empty() or foreign.height == said.height:
+        raise DataError.at("holds no answers about this split of these data; give the --split that they were asked with", path=store)
+    part = seen[said.filter(pl.col("as_of").is_in(list(seen)))["as_of"].value_counts(sort=True)["as_of"][0]]
+    if left := said.filter(pl.col("as_of") != part.fingerprint).height:
+        note(f"{left} answers about another part or split are not checked")
+    known = records_of(said.filter(pl.col("as_of") == part.fingerprint))
+    note(*known.notes)
+    found = judge(known, part, encoder_of(encoder))
+    page = out or store.with_suffix(".html")
+    write_knowledge_report(found, page)
+    if json:
+        print_json(
+            {"headline": headline(found), "report": str(page), "rates": found.summary.to_dicts(), "grounding": found.grounding.to_dicts()}
+        )
+        return
+    note(*found.notes)
+    print(one_line(headline(found)))
+    names = found.summary.columns
+    rows = [[_short(value) for value in row] for row in found.summary.iter_rows()]
+    print_table(names, rows, right=[name for name, dtype in found.summary.schema.items() if dtype.is_numeric()])
+    print_fields({"report": page})
+
+
+def _short(value: object) -> str:
+    return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def retry(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loreweave import __version__
 from loreweave.evaluate.markup import Markup, facts, figure, interval, joined, legend, listed, safe, section, table
-from loreweave.evaluate.plots import COLOURS, SERIES, _axes, _themed
+from loreweave.evaluate.plots import COLOURS, SERIES, new_axes, themed
 from loreweave.files import write_atomically
 from loreweave.knowledge.checks import Checks
 
@@ -160,10 +160,10 @@ def _figures(checks: Checks) -> str:
     return section("At a glance", "", f'<div class="grid">{"".join(shown)}</div>') if shown else ""
 
 
-@_themed
+@themed
 def _auc_plot(rows: Sequence[Row]) -> tuple[Figure, str]:
     """A line a task and model: mean AUC and interval, and the control."""
-    axes_of, axes = _axes(0.9 + 0.45 * len(rows))
+    axes_of, axes = new_axes(0.9 + 0.45 * len(rows))
     for place, row in enumerate(rows):
         axes.plot([row["low"], row["high"]], [place, place], color=COLOURS["arm-real"], linewidth=2.4, solid_capstyle="round")
         for key, size, colour in (("dealt", 36, "arm-none"), ("auc", 44, "arm-real")):
@@ -181,10 +181,10 @@ def _auc_plot(rows: Sequence[Row]) -> tuple[Figure, str]:
     return axes_of, "Mean AUC by task and model"
 
 
-@_themed
+@themed
 def _rate_plot(rows: Sequence[Row], colours: Mapping[str, str], what: str) -> tuple[Figure, str]:
     """Rates by group, models side by side."""
-    axes_of, axes = _axes(2.7)
+    axes_of, axes = new_axes(2.7)
     models, labels = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "group"))
     for number, model in enumerate(models):
         own = [row for row in rows if row["model"] == model]

@@ -52,7 +52,7 @@ RC: Any = {
 P = ParamSpec("P")
 
 
-def _themed(draw: Callable[P, tuple[Figure, str]]) -> Callable[P, str]:
+def themed(draw: Callable[P, tuple[Figure, str]]) -> Callable[P, str]:
     """The figure that `draw` returns with its title, drawn and written under the page's theme."""
 
     @functools.wraps(draw)
@@ -80,14 +80,14 @@ def _is_real(row: Mapping[str, Any], model: str) -> bool:
     return bool(row["model"] == model and row["knowledge"] == "real")
 
 
-@_themed
+@themed
 def by_arm(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[Figure, str]:
     """One line for each model and arm: every seed a faint dot, their mean a full one with its value."""
     groups: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         groups.setdefault(row["model"], {}).setdefault(row["knowledge"], []).append(row["metrics"][metric])
     lines = sum(len(arms) for arms in groups.values())
-    figure, axes = _axes(0.6 + 0.24 * lines + 0.12 * len(groups))
+    figure, axes = new_axes(0.6 + 0.24 * lines + 0.12 * len(groups))
     place, ticks = 0.0, []
     for model, arms in groups.items():
         middle = place + (len(arms) - 1) / 2
@@ -108,10 +108,10 @@ def by_arm(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[Figure, str]
     return figure, f"{metric_name(metric)} of every model and arm"
 
 
-@_themed
+@themed
 def differences(tests: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """Every test named before the run: its difference and 95% interval against the line of no difference."""
-    figure, axes = _axes(0.7 + 0.5 * len(tests))
+    figure, axes = new_axes(0.7 + 0.5 * len(tests))
     metrics = {test["metric"] for test in tests}
     for place, test in enumerate(tests):
         sign = 1 if test["expected"] else -1
@@ -134,12 +134,12 @@ def differences(tests: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     return figure, "Paired differences with 95% intervals"
 
 
-@_themed
+@themed
 def group_gains(groups: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> tuple[Figure, str]:
     """Gain of real over none in each group by history length, with 95% intervals; the models side by side in their `colours`."""
     models = list(dict.fromkeys(row["model"] for row in groups))
     labels = list(dict.fromkeys(row["group"] for row in groups))
-    figure, axes = _axes(2.7)
+    figure, axes = new_axes(2.7)
     for number, model in enumerate(models):
         own = [row for row in groups if row["model"] == model]
         shift = (number - (len(models) - 1) / 2) * min(0.22, 0.7 / len(models))
@@ -159,11 +159,11 @@ def group_gains(groups: Sequence[Mapping[str, Any]], colours: Mapping[str, str])
     return figure, "Gain of real knowledge by history length"
 
 
-@_themed
+@themed
 def recall_by_k(rows: Sequence[Mapping[str, Any]], ks: Sequence[int], colours: Mapping[str, str]) -> tuple[Figure, str]:
     """Recall against k: the arm `real` of every model (`none` where it has no other), means over seeds."""
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, axes = _axes(2.7)
+    figure, axes = new_axes(2.7)
     ends = []
     for model in models:
         own = [row for row in rows if row["model"] == model]
@@ -201,7 +201,7 @@ def _test_label(test: Mapping[str, Any]) -> str:
     return f"{model}\n{arm} − {control}" if model == other else f"{better}\n− {worse}"
 
 
-def _axes(height: float) -> tuple[Figure, Axes]:
+def new_axes(height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")

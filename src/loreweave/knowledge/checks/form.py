@@ -15,8 +15,7 @@ from loreweave.knowledge.stop_words import STOP_WORDS
 from loreweave.knowledge.tasks import TASKS, Subject
 from loreweave.knowledge.tasks.escape import Block
 from loreweave.knowledge.tasks.interests import LONGEST_PHRASE
-from loreweave.knowledge.tasks.problems import _REFUSALS as REFUSALS
-from loreweave.knowledge.tasks.problems import found_in
+from loreweave.knowledge.tasks.problems import REFUSALS, found_in
 
 LANGUAGE = "English"
 """That answers of an unknown prompt are taken to be in; every script that the catalogue's titles use is expected as well."""

@@ -28,7 +28,7 @@ FOREIGN_SHARE = 0.2
 """Of the letters of an answer may belong to a script that neither the language asked for nor the prompt's data is written in."""
 SHORTEST_ID = 5
 """A raw id of fewer characters may be a number or a word that is meant."""
-_REFUSALS = re.compile(
+REFUSALS = re.compile(
     r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b|\bi(?:['’]m| am) (?:sorry|unable|not able)\b"
     r"|\bi (?:cannot|can['’]?t|can not|do not have (?:enough|access)|don['’]t have (?:enough|access))\b"
     r"|\b(?:unable|impossible|not possible) to (?:determine|infer|say|tell)\b"
@@ -94,7 +94,7 @@ def title_of(line: str) -> str:
 
 
 def _refusals(text: str) -> list[str]:
-    return sorted(set(_REFUSALS.findall(one_line(text).casefold())))
+    return sorted(set(REFUSALS.findall(one_line(text).casefold())))
 
 
 def _foreign(text: str, language: str, told: str) -> list[str]:
