@@ -80,7 +80,14 @@ def test_a_budget_needs_a_yes_and_a_price(run: Run, asking: list[object], tmp_pa
     assert done["out_of_budget"] and 0 < done["answered"] < 60 and done["spent"] <= 0.02
 
 
-def test_recorded_answers_are_replayed(run: Run, films: Path, tmp_path: Path) -> None:
+def test_recorded_answers_are_replayed(run: Run, asking: list[object], films: Path, tmp_path: Path) -> None:
+    run("knowledge", "run", *asking, "--json").json()
+    run("knowledge", "export", tmp_path / "k.db", tmp_path / "a.jsonl", "--json").json()
+    again = [films, "--task", "interests", "--lm", tmp_path / "a.jsonl", "--model", "reader-1", "--store", tmp_path / "again.db"]
+    assert run("knowledge", "run", *again, "--json").json()["answered"] == 60
+
+
+def test_what_was_not_recorded_fails_and_can_be_asked_again(run: Run, films: Path, tmp_path: Path) -> None:
     (tmp_path / "recorded.jsonl").write_text(json.dumps({"hash": "0" * 32, "text": "{}", "model": "m"}) + "\n")
     asking = [films, "--task", "facts", "--lm", tmp_path / "recorded.jsonl", "--model", "m", "--store", tmp_path / "k.db"]
     done = run("knowledge", "run", *asking, "--json").json()
@@ -95,6 +102,9 @@ def test_recorded_answers_are_replayed(run: Run, films: Path, tmp_path: Path) ->
         ({"--model": "unknown-model"}, "unknown-model"),
         ({"--task": "horoscopes"}, "no task is called 'horoscopes'"),
         ({"--lm": "somewhere"}, "--lm 'somewhere'"),
+        ({"--lm": "http://[abc/v1"}, "server URL"),
+        ({"--lm": "http://127.0.0.1:99999/v1"}, "server URL"),
+        ({"--lm": "http://127.0.0.1:abc/v1"}, "server URL"),
         ({"--part": "test"}, "--part"),
         ({"--set": "max_items=3"}, "say whose setting it is"),
         ({"--set": "interests.max_item=3"}, "unknown setting 'max_item'"),

@@ -16,12 +16,14 @@ import polars as pl
 import pytest
 
 from loreweave.data import Dataset, Interactions, Vocabulary
-from loreweave.errors import ConfigError
-from loreweave.knowledge.engine import plan, run
+from loreweave.errors import ConfigError, DataError
+from loreweave.knowledge.engine import plan, questions, run
+from loreweave.knowledge.exchange import export_answers
 from loreweave.knowledge.recorded import Asked, from_store, records_of
 from loreweave.knowledge.store import KnowledgeStore
 from loreweave.knowledge.tasks import create_task
 from loreweave.language.base import Answer, LanguageModel, LanguageModelError, Request
+from loreweave.language.replay import Replay
 
 N_USERS, N_ITEMS = 12, 8
 PHRASES = ("sea stories", "cold war spies")
@@ -182,9 +184,76 @@ def test_a_model_that_gives_no_answer_is_an_error(store: KnowledgeStore) -> None
 def test_a_prompt_past_the_context_is_counted_and_never_sent(store: KnowledgeStore) -> None:
     model = Scripted(lambda times, request: interests(request))
     model.context = 1050
-    outcome = run(create_task("interests"), readers(), model, store, free)
-    assert (outcome.asked, outcome.too_long, model.asked) == (0, N_USERS, [])
     assert plan(create_task("interests"), readers(), model, store, free).too_long == N_USERS
+    with pytest.raises(ConfigError, match="none of 12 prompts fits the context of 'scripted'"):
+        run(create_task("interests"), readers(), model, store, free)
+    assert model.asked == []
+    longest = max(len(question.request.prompt) for question in questions(create_task("interests"), readers(), model))
+    model.context = 1000 + model.count_tokens(" " * longest) + 700  # room for every question, and for no longer one
+    model.answer = lambda times, request: "Gladly!"
+    model.count_tokens = lambda text: 10 if "could not be used" not in text else 10_000  # type: ignore[method-assign]
+    outcome = run(create_task("interests"), readers(), model, store, free)
+    assert (outcome.asked, outcome.too_long, len(model.asked)) == (N_USERS, N_USERS, N_USERS)
+
+
+def test_paid_answers_outlive_a_run_that_ends_before_their_repair(store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests", max_tokens=100)
+    spoilt = Scripted(lambda times, request: "Gladly!", ahead=2)
+    first = run(task, data, spoilt, store, by_token, budget=2.0)
+    assert first.out_of_budget and len(store.frame()) == first.asked > 0
+    assert store.frame()["price"].sum() == pytest.approx(first.spent)
+    assert len(store.frame(status="queued")) == first.asked - first.excluded > 0
+    second = run(task, data, Scripted(lambda times, request: interests(request)), store, by_token)
+    assert second.answered == N_USERS - first.excluded
+    assert store.frame()["price"].sum() == pytest.approx((first.spent or 0) + (second.spent or 0))
+
+
+def test_a_server_that_does_not_count_is_charged_by_the_estimate(store: KnowledgeStore) -> None:
+    model = Scripted(lambda times, request: Answer(interests(request), "stop", "scripted"))
+    outcome = run(create_task("interests"), readers(), model, store, by_token)
+    assert outcome.spent is not None and outcome.spent > 1
+    assert store.frame()["price"].min() > 0
+
+
+def test_a_budget_is_a_number(store: KnowledgeStore) -> None:
+    with pytest.raises(ConfigError, match="a budget is a number"):
+        run(create_task("interests"), readers(), Scripted(lambda times, request: ""), store, by_token, budget=float("nan"))
+
+
+def test_what_another_process_is_asking_is_left_alone_and_counted(store: KnowledgeStore) -> None:
+    data, task, model = readers(), create_task("interests"), Scripted(lambda times, request: interests(request))
+    keys = [question.key for question in questions(task, data, model)]
+    store.claim(keys[:5], "another", 60)
+    outcome = run(task, data, model, store, free)
+    assert (outcome.asked, outcome.held) == (N_USERS - 5, 5)
+
+
+def test_answers_under_new_settings_take_the_place_of_the_old(store: KnowledgeStore) -> None:
+    data = readers()
+    for items in (2, 3):
+        run(create_task("interests", max_items=items), data, Scripted(lambda times, request: interests(request)), store, free)
+    known = records_of(store.frame(status="done"))
+    assert known.records["user"].n_unique() == len(known) == N_USERS
+    assert any("12 earlier answers" in note for note in known.notes)
+
+
+def test_a_source_gives_its_own_task_and_part_alone(tmp_path: Path) -> None:
+    whole, part = readers(), readers().with_interactions(readers().interactions.take(np.arange(30)))
+    told = Scripted(lambda times, request: json.dumps({"description": "Reads volumes of old letters in the evening."}))
+    Asked(create_task("user-descriptions"), told, tmp_path / "k.db", free).infer(whole)
+    source = Asked(create_task("interests"), Scripted(lambda times, request: interests(request)), tmp_path / "k.db", free)
+    assert set(source.infer(whole).records["kind"]) == {"interest"}
+    down = Scripted(lambda times, request: Answer("", "failed", "scripted", reason="down"))
+    with pytest.raises(DataError, match="no usable answer"):
+        Asked(create_task("interests"), down, tmp_path / "k.db", free).infer(part)
+
+
+def test_what_was_recorded_is_replayed(tmp_path: Path, store: KnowledgeStore) -> None:
+    run(create_task("interests"), readers(), Scripted(lambda times, request: interests(request)), store, free)
+    export_answers(store, tmp_path / "a.jsonl")
+    with KnowledgeStore.open(tmp_path / "again.db", create=True) as again:
+        assert run(create_task("interests"), readers(), Replay(tmp_path / "a.jsonl", "scripted"), again, free).answered == N_USERS
+        assert again.frame().sort("user")["text"].to_list() == store.frame().sort("user")["text"].to_list()
 
 
 def test_evidence_that_was_not_shown_is_a_problem_and_no_evidence(store: KnowledgeStore) -> None:

@@ -165,15 +165,20 @@ def test_a_request_is_claimed_by_one(store: KnowledgeStore) -> None:
         assert sqlite3.connect(store.path).execute("SELECT hash FROM leases").fetchall() == [("c",)]
 
 
-def test_leases_die_with_time_whatever_the_wall_clock_says(store: KnowledgeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_lives_as_long_as_its_process_whatever_the_clocks_say(store: KnowledgeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.claim(["a"], "one", 60)
     now, wall = time.monotonic(), time.time()
     monkeypatch.setattr(time, "time", lambda: wall - 1e6)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1e6)
     assert store.claim(["a"], "two", 60) == set()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 59.0)
-    assert store.claim(["a"], "two", 60) == set()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 61.0)
-    assert store.claim(["a"], "two", 60) == {"a"}
+
+
+def test_leases_of_another_container_die_with_time_whatever_the_wall_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = Lease.now(60)._replace(space="container", started="1")
+    monkeypatch.setattr(time, "time", lambda: lease.wall - 1e6)
+    for passed, alive in ((59.0, True), (61.0, False)):
+        monkeypatch.setattr(time, "monotonic", lambda passed=passed: lease.monotonic + passed)
+        assert lease.alive() == alive
 
 
 def test_leases_of_another_boot_live_twice_their_length(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -86,7 +87,7 @@ def plan(
 
         loreweave knowledge plan ratings.csv --task interests --lm http://127.0.0.1:8000/v1 --model qwen3-8b --store k.db
     """
-    asked, speaker, price = _asked(task, lm, model, store, set, prices, batch)
+    asked, speaker, price = _asked(task, lm, model, store, set, prices, batch, (data.absolute(), min_value, k_core, split, seed, part))
     shown = _shown(inputs.Log(data, format, column or (), min_value, k_core), split, seed, part)
     found = _plan(asked, shown, speaker, store, price)
     if json:
@@ -102,7 +103,9 @@ def plan(
             "too long": f"{found.too_long:,}",
             "left out of histories": f"{found.left_out:,} items",
             "tokens": f"about {found.tokens_in:,} in, at most {found.tokens_out:,} out",
-            "price": "not known for this model; give one with --prices" if found.price is None else f"at most {found.price:.4f} USD",
+            "price": "not known for this model; give one with --prices"
+            if found.price is None
+            else f"at most {found.price:.4f} USD, and what is asked again for its form",
         }
     )
 
@@ -142,7 +145,7 @@ def run(
     from loreweave.knowledge.engine import run as ask
     from loreweave.knowledge.store import KnowledgeStore
 
-    asked, speaker, price = _asked(task, lm, model, store, set, prices, batch)
+    asked, speaker, price = _asked(task, lm, model, store, set, prices, batch, (data.absolute(), min_value, k_core, split, seed, part))
     shown = _shown(inputs.Log(data, format, column or (), min_value, k_core), split, seed, part)
     expected = _plan(asked, shown, speaker, store, price)
     if budget is not None and expected.price is not None and expected.price > budget and not yes:
@@ -153,13 +156,15 @@ def run(
     with KnowledgeStore.open(store, create=True) as answers:
         outcome = ask(asked, shown, speaker, answers, price, budget=budget, total=expected.to_ask)
     note(*getattr(speaker, "notes", ()))
+    if outcome.held:
+        note(f"{outcome.held:,} questions are being asked by another process")
     if outcome.too_long:
         note(
             f"{outcome.too_long:,} prompts do not fit the model's context of {speaker.context:,} tokens and were not sent; "
             f"shorten them: --set {task}.max_prompt_tokens={max(100, (speaker.context or 0) // 2)}"
         )
     if outcome.out_of_budget:
-        note(f"stopped at the budget of {budget} USD; everything answered is kept, and the same command with a larger one goes on")
+        note(f"stopped at the budget of {budget} USD; everything answered is kept, and the same command goes on with as much again")
     if json:
         print_json({"task": task, "model": speaker.model, "data_fingerprint": shown.fingerprint, **asdict(outcome)})
         return
@@ -177,7 +182,7 @@ def run(
 
 
 def _asked(
-    task: str, lm: str, model: str, store: Path, assignments: list[str] | None, prices: Path | None, batch: bool
+    task: str, lm: str, model: str, store: Path, assignments: list[str] | None, prices: Path | None, batch: bool, run: tuple[object, ...]
 ) -> tuple[KnowledgeTask[Any], LanguageModel, Price]:
     """The task, the model and its price, from what was typed.
 
@@ -191,11 +196,13 @@ def _asked(
     if stray := [key for key in given if key not in (task, "lm") or not isinstance(given[key], Mapping)]:
         raise ConfigError(f"--set {stray[0]}: say whose setting it is, {task}.SETTING or lm.SETTING")
     asked = create_task(task, **given.get(task, {}))
-    speaker = _model(lm, model, store, given.get("lm", {}), batch)
+    named = hashlib.blake2b(repr((lm, model, task, given.get(task), *run)).encode(), digest_size=6).hexdigest()
+    speaker = _model(lm, model, store, given.get("lm", {}), batch, named)
     return asked, speaker, partial(price, speaker.model, batch=batch, table=read_prices(prices))
 
 
-def _model(lm: str, model: str, store: Path, settings: Mapping[str, Any], batch: bool) -> LanguageModel:
+def _model(lm: str, model: str, store: Path, settings: Mapping[str, Any], batch: bool, run: str) -> LanguageModel:
+    """`run` names this very question to these very data, so that no other run takes its batch for its own."""
     from loreweave.config import build
 
     if lm.startswith(("http://", "https://")):
@@ -203,7 +210,7 @@ def _model(lm: str, model: str, store: Path, settings: Mapping[str, Any], batch:
         if batch:
             from loreweave.language.batch import BatchConfig, BatchRemote
 
-            return BatchRemote(build(BatchConfig, {"state": store.with_name(f"{store.name}.batches.json"), **named}, where="lm"))
+            return BatchRemote(build(BatchConfig, {"state": store.with_name(f"{store.name}.{run}.batch.json"), **named}, where="lm"))
         from loreweave.language.remote import Remote, RemoteConfig
 
         return Remote(build(RemoteConfig, named, where="lm"))

@@ -73,7 +73,8 @@ def check(
     from loreweave.language.encoders import encoder as encoder_of
 
     with KnowledgeStore.open(store) as answers:
-        said = answers.frame(status="done", model=model)
+        asked = answers.frame(model=model)
+    said = asked.filter(pl.col("status") == "done")
     cut = inputs.choose_split(inputs.Log(data, format, column or (), min_value, k_core).read(), split, seed, {})
     seen = {part.fingerprint: part for part in (cut.train, cut.refit)}
     foreign = said.filter(~pl.col("as_of").is_in(list(seen)))
@@ -83,8 +84,9 @@ def check(
     if left := said.filter(pl.col("as_of") != part.fingerprint).height:
         note(f"{left} answers about another part or split are not checked")
     known = records_of(said.filter(pl.col("as_of") == part.fingerprint))
-    note(*known.notes)
-    found = judge(known, part, encoder_of(encoder))
+    silent = asked.filter((pl.col("as_of") == part.fingerprint) & (pl.col("status") != "done"))["status"].value_counts().sort("status")
+    told = [*known.notes, *(f"{count} questions {status}, so there is nothing to check of them" for status, count in silent.iter_rows())]
+    found = judge(known, part, encoder_of(encoder), notes=told)
     page = out or store.with_suffix(".html")
     write_knowledge_report(found, page)
     if json:

@@ -1,14 +1,15 @@
 """Asking a language model everything a task wants to know: priced before, stored as it comes, never asked twice.
 
 An answer is in the store before anything is done with it. Killed at any moment, a run loses the requests in flight; the next one asks
-those and what was not reached, and nothing that is there. An answer without the form that was asked for is asked for once more, with what
-was wrong with it; if that fails too it is kept as it is, marked, and becomes no record.
+those and what was not reached, and nothing that is there. An answer without the form that was asked for is stored as waiting, and asked for
+once more with what was wrong with it; if that fails too it is kept as it is, marked, and becomes no record.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -54,7 +55,7 @@ class Plan:
         left_out: history items that did not fit into the prompts to send.
         tokens_in: estimate for the prompts to send.
         tokens_out: at most.
-        price: USD at most, None where it is not known.
+        price: USD at most for one answer to each; None where it is not known. What is asked again for its form comes on top.
     """
 
     subjects: int = 0
@@ -77,6 +78,7 @@ class Outcome:
         asked: requests sent; `answered`, `failed` and `excluded` add up to it when it was not stopped.
         repaired: of the answered, those whose first answer lacked the form that was asked for.
         too_long: prompts past the model's context, not sent.
+        held: questions that another process is asking.
         spent: USD, None where the price is not known.
         out_of_budget: the budget was reached before the end.
     """
@@ -87,6 +89,7 @@ class Outcome:
     failed: int = 0
     excluded: int = 0
     too_long: int = 0
+    held: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     spent: float | None = 0.0
@@ -156,17 +159,19 @@ def run(
         total: requests to expect, for the progress bar.
 
     Raises:
-        ConfigError: a budget, but no price to hold it against.
+        ConfigError: a budget that is no number or that nothing can be held against, or no prompt that fits the model's context.
         LanguageModelError: no key, no such model, no server, no quota, or no answer at all. What was answered is kept.
         SavedError: the store cannot be written.
     """
+    if budget is not None and not math.isfinite(budget):
+        raise ConfigError(f"a budget is a number of USD, got {budget}")
     if budget is not None and price(1, 1) is None:
         raise ConfigError(f"a budget needs a price, and none is known for {model.model!r}; give one with --prices, or leave --budget out")
     asking = _Run(task, dataset.fingerprint, model, store, price, budget)
     try:
         asking.ask(asking.new(questions(task, dataset, model)), total)
         again, asking.repairs = asking.repairs, []
-        asking.ask((asking.repair(*spoilt) for spoilt in again), len(again) or None, last=True)
+        asking.ask(asking.repaired(again), len(again) or None, last=True)
     except LanguageModelError as error:
         kept = asking.outcome.answered
         raise LanguageModelError(f"{error} ({kept} answers of this run are kept; the same command goes on from there)") from None
@@ -175,6 +180,11 @@ def run(
     outcome = asking.outcome
     if outcome.out_of_budget and outcome.asked == 0:
         raise ConfigError(f"the budget of {budget} USD does not pay for a single request; raise it")
+    if outcome.too_long and outcome.asked == 0:
+        raise ConfigError(
+            f"none of {outcome.too_long} prompts fits the context of {model.model!r} ({model.context} tokens, answer included); "
+            f"shorten them: {task.name}.max_prompt_tokens"
+        )
     return outcome
 
 
@@ -188,11 +198,11 @@ class _Run:
         self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.claimed: set[str] = set()
         self.outcome = Outcome(spent=price(0, 0))
-        self.repairs: list[tuple[Question, Answer, str]] = []
-        self.in_flight: dict[int, tuple[Question, Answer | None]] = {}
+        self.repairs: list[tuple[Question, str]] = []
+        self.in_flight: dict[int, Question] = {}
         self.at_most: dict[int, float] = {}
 
-    def new(self, asked: Iterator[Question]) -> Iterator[tuple[Question, Answer | None]]:
+    def new(self, asked: Iterator[Question]) -> Iterator[Question]:
         """Those that nobody has answered and no other process is asking."""
         for chunk in _chunks(asked):
             known = self.store.statuses([question.key for question in chunk])
@@ -201,62 +211,61 @@ class _Run:
             self.outcome.too_long += len(unknown) - len(fitting)
             mine = self.store.claim([question.key for question in fitting], self.owner, LEASE)
             self.claimed |= mine
-            yield from ((question, None) for question in fitting if question.key in mine)
+            self.outcome.held += len(fitting) - len(mine)
+            yield from (question for question in fitting if question.key in mine)
 
-    def repair(self, question: Question, first: Answer, fault: str) -> tuple[Question, Answer | None]:
-        """The question put again, with what was wrong with the first answer."""
-        told = f"{question.request.prompt}\n\nYour last answer could not be used: {fault}. Answer again, in exactly the form asked for."
-        return replace(question, request=replace(question.request, prompt=told)), first
+    def repaired(self, spoilt: Iterable[tuple[Question, str]]) -> Iterator[Question]:
+        """The questions put again, with what was wrong with the first answer. One that no longer fits stays as it was answered."""
+        for question, fault in spoilt:
+            told = f"{question.request.prompt}\n\nYour last answer could not be used: {fault}. Answer again, in exactly the form asked for."
+            again = replace(question, request=replace(question.request, prompt=told))
+            if not _fits(again.request, self.model):
+                self.outcome.too_long += 1
+            elif self.store.claim([question.key], self.owner, LEASE):
+                self.claimed.add(question.key)
+                yield again
 
-    def ask(self, asked: Iterable[tuple[Question, Answer | None]], total: int | None, *, last: bool = False) -> None:
+    def ask(self, asked: Iterable[Question], total: int | None, *, last: bool = False) -> None:
         """Put every question; store every answer as it comes. Where it is not the `last` time, spoilt answers wait in `repairs`."""
-        sent = self._sent(asked)
+        sent = self._sent(asked, last)
         answers = track(self.model.generate(sent), "asking again" if last else "asking", total, status=lambda: str(self.outcome))
         for position, answer in answers:
-            question, first = self.in_flight.pop(position)
             self.at_most.pop(position, None)
-            self._take(question, first, answer, last=last)
+            self._take(self.in_flight.pop(position), answer, last=last)
         if self.in_flight:
             raise LanguageModelError(f"{self.model.model} left {len(self.in_flight)} requests without an answer")
 
-    def _sent(self, asked: Iterable[tuple[Question, Answer | None]]) -> Iterator[Request]:
-        for position, (question, first) in enumerate(asked):
+    def _sent(self, asked: Iterable[Question], last: bool) -> Iterator[Request]:
+        for position, question in enumerate(asked):
             if self.budget is not None:
                 most = self.price(_tokens_in(question.request, self.model), question.request.max_tokens) or 0.0
                 if (self.outcome.spent or 0.0) + sum(self.at_most.values()) + most > self.budget:
                     self.outcome.out_of_budget = True
                     return
                 self.at_most[position] = most
-            self.in_flight[position] = question, first
-            self.outcome.asked += first is None
+            self.in_flight[position] = question
+            self.outcome.asked += not last
             yield question.request
 
-    def _take(self, question: Question, first: Answer | None, answer: Answer, *, last: bool) -> None:
+    def _take(self, question: Question, answer: Answer, *, last: bool) -> None:
         outcome = self.outcome
+        if answer.attempts and answer.finish != "failed" and not answer.tokens_in + answer.tokens_out:
+            # The server does not count, so the estimate is charged: an unknown cost is not nothing.
+            spoken = self.model.count_tokens(answer.text)
+            answer = replace(answer, tokens_in=_tokens_in(question.request, self.model), tokens_out=spoken)
         cost = self.price(answer.tokens_in, answer.tokens_out)
         outcome.tokens_in, outcome.tokens_out = outcome.tokens_in + answer.tokens_in, outcome.tokens_out + answer.tokens_out
         outcome.spent = None if cost is None or outcome.spent is None else outcome.spent + cost
         status, reason, checks = self._judged(question, answer)
         if status == "excluded" and answer.finish != "refusal" and not last:
-            self.repairs.append((question, answer, reason or ""))
-            return
-        if first is not None:
-            answer = replace(
-                answer,
-                tokens_in=answer.tokens_in + first.tokens_in,
-                tokens_out=answer.tokens_out + first.tokens_out,
-                seconds=answer.seconds + first.seconds,
-                attempts=answer.attempts + first.attempts,
-            )
-            outcome.repaired += status == "done"
+            status = "queued"
+            self.repairs.append((question, reason or ""))
         self.store.put([self._row(question, answer, status, reason, checks)])
         self.claimed.discard(question.key)
-        if status == "done":
-            outcome.answered += 1
-        elif status == "failed":
-            outcome.failed += 1
-        else:
-            outcome.excluded += 1
+        outcome.answered += status == "done"
+        outcome.repaired += last and status == "done"
+        outcome.failed += status == "failed"
+        outcome.excluded += status == "excluded"
 
     def _judged(self, question: Question, answer: Answer) -> tuple[str, str | None, tuple[str, ...]]:
         """Status, its reason, and what the task finds wrong with the answer."""
@@ -294,6 +303,7 @@ class _Run:
             attempts=answer.attempts,
             checks=checks,
             served_by=answer.model,
+            request=request.hash(self.model.model),
         )
 
 

@@ -37,28 +37,36 @@ def from_store(
         SavedError: no store, or damaged.
     """
     with KnowledgeStore.open(path) as store:
-        answers = store.frame(status="done")
-    if model is not None:
-        answers = answers.filter(pl.col("model") == model)
+        answers = store.frame(status="done", model=model)
     if answers.is_empty():
         raise DataError.at("holds no usable answers; ask with `loreweave knowledge run`", path=path)
     answers = _of_one(answers, "as_of", next((date for date in dates if (answers["as_of"] == date).any()), None), path)
-    answers = _of_one(answers, "model", model, path)
-    known = records_of(answers)
-    phrases, rest = known.only("interest"), replace(known, records=known.records.filter(pl.col("kind") != "interest"))
-    if len(phrases):
-        clustered, _ = structure(phrases, encoder_of(encoder), n_users=dataset.n_users)
-        known = clustered.merged(replace(rest, interests=rest.interests.clear()))
-    return replace(known, notes=(*known.notes, f"{Path(path).name}: {answers.height} answers of {answers['model'][0]}"))
+    return structured(records_of(_of_one(answers, "model", model, path)), dataset, encoder)
+
+
+def structured(known: Knowledge, dataset: Dataset, encoder: str = "lsa") -> Knowledge:
+    """The records with interests as clusters of their phrases; records of other kinds as they are."""
+    phrases, rest = known.only("interest"), known.records.filter(pl.col("kind") != "interest")
+    if not len(phrases):
+        return known
+    clustered, _ = structure(phrases, encoder_of(encoder), n_users=dataset.n_users)
+    return clustered.merged(replace(known, records=rest, interests=known.interests.clear(), notes=()))
 
 
 def records_of(answers: pl.DataFrame) -> Knowledge:
     """Records of stored answers (`KnowledgeStore.frame`), provenance included; interests are phrases still.
 
-    An answer of another template version than the task now has, or that the task no longer reads, is left out and counted.
+    An answer of another template version than the task now has, or that the task no longer reads, is left out and counted; so are earlier
+    answers of one model to one task about the same subject (under other settings, say), and answers that say nothing.
     """
     records: list[Record] = []
-    notes: list[str] = []
+    asked_about = ("task", "model", "as_of", "user", "item")
+    newest = answers.unique(asked_about, keep="last", maintain_order=True)
+    models = ", ".join(answers["model"].unique().sort())
+    notes = [f"{newest.height} answers of {models}"] if newest.height else []
+    if newest.height < answers.height:
+        notes.append(f"{answers.height - newest.height} earlier answers about the same subjects, under other settings, were left out")
+    answers, silent = newest, 0
     for (name,), rows in answers.group_by(["task"], maintain_order=True):
         task = create_task(str(name))
         old = rows.filter(pl.col("version") != task.version).height
@@ -70,6 +78,7 @@ def records_of(answers: pl.DataFrame) -> Knowledge:
                 spoilt += 1
                 continue
             said = task.records(Subject(row["user"], row["item"], shown=tuple(row["shown"])), answer)
+            silent += not said
             share = None if row["price"] is None else row["price"] / max(len(said), 1)
             records += [
                 record.model_copy(
@@ -89,6 +98,8 @@ def records_of(answers: pl.DataFrame) -> Knowledge:
             notes.append(f"{old} answers to an older prompt of {name} were left out")
         if spoilt:
             notes.append(f"{spoilt} answers to {name} could not be read and were left out")
+    if silent:
+        notes.append(f"{silent} answers say nothing that becomes a record")
     return replace(Knowledge.from_records(records), notes=tuple(notes))
 
 
@@ -117,8 +128,20 @@ class Asked:
 
     def infer(self, dataset: Dataset) -> Knowledge:
         with KnowledgeStore.open(self.path, create=True) as store:
-            run(self.task, dataset, self.model, store, self.price, budget=self.budget)
-        return from_store(self.path, dataset, dates=[dataset.fingerprint], model=self.model.model, encoder=self.encoder)
+            outcome = run(self.task, dataset, self.model, store, self.price, budget=self.budget)
+            answers = store.frame(status="done", task=self.task.name, model=self.model.model, as_of=dataset.fingerprint)
+        if answers.is_empty():
+            raise DataError.at(f"{self.model.model} gave no usable answer to {self.task.name} ({outcome})", path=self.path)
+        known = structured(records_of(answers), dataset, self.encoder)
+        short = [f"the budget of {self.budget} USD ended before everybody was asked about"] if outcome.out_of_budget else []
+        counts = {
+            "failed": outcome.failed,
+            "excluded": outcome.excluded,
+            "too long to ask": outcome.too_long,
+            "asked elsewhere": outcome.held,
+        }
+        short += [f"{count} questions {what}" for what, count in counts.items() if count]
+        return replace(known, notes=(*known.notes, *short))
 
 
 def _of_one(answers: pl.DataFrame, column: str, chosen: str | None, path: Path | str) -> pl.DataFrame:

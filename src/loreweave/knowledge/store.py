@@ -29,7 +29,7 @@ class Stored:
     """What was asked and what came back.
 
     Attributes:
-        hash: of the request (`Request.hash`), the key.
+        hash: the key (`engine.questions`): of task, version, date, subject and request.
         task, version: whose question it was, and the version of its template.
         model: as it was asked for.
         parameters: of the request (temperature, ...), as JSON.
@@ -42,6 +42,7 @@ class Stored:
         tokens_in, tokens_out, price (USD, None: not known), seconds, attempts: what it took, all attempts together.
         checks: problems found in the answer.
         served_by: the model as the server named it.
+        request: `Request.hash`, what a replay looks an answer up by; empty where it is not known.
     """
 
     hash: str
@@ -64,6 +65,7 @@ class Stored:
     attempts: int = 1
     checks: tuple[str, ...] = ()
     served_by: str = ""
+    request: str = ""
 
 
 FIELDS = tuple(field.name for field in fields(Stored))
@@ -217,7 +219,8 @@ class KnowledgeStore:
         Args:
             hashes: the requests wanted.
             owner: a name that no other worker has. Claiming again what one holds renews it.
-            seconds: that a lease lives for, unless `put` or `release` ends it, or the process dies.
+            seconds: that a lease lives for where its process cannot be asked after (another container or machine); it ends with `put`,
+                `release` or the process.
 
         Returns:
             Those taken: not held by a live other, and not answered: what failed or was excluded needs `requeue` first.

@@ -39,6 +39,7 @@ COLUMNS: dict[str, str] = {
     "seconds": "REAL NOT NULL",
     "attempts": "INTEGER NOT NULL",
     "served_by": "TEXT NOT NULL",
+    "request": "TEXT NOT NULL",
     "finished_at": "TEXT NOT NULL",
     "checks": "TEXT NOT NULL",
     "shown": "TEXT NOT NULL",

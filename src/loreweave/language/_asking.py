@@ -75,7 +75,7 @@ class Asking:
 
         def wait(state: Any) -> float:
             after = state.outcome.exception().after
-            return float((exponential(state) if after is None else after) + jitter(state))
+            return float(max(exponential(state), after or 0.0) + jitter(state))
 
         def enough(state: Any) -> bool:
             unheard = state.outcome.exception().unreachable and self.heard < sent.first
@@ -132,7 +132,7 @@ class Asking:
         try:
             payload = json.loads(text)
         except (ValueError, RecursionError):
-            raise Retry(f"the body is not JSON ({shown(text[:60], self.key)!r})") from None
+            raise Retry(f"the body is not JSON ({shown(text, self.key)[:60]!r})") from None
         if isinstance(payload, dict) and payload.get("error") and not payload.get("choices"):  # as some gateways say it: with a 200
             error = payload["error"]
             code = error.get("code") if isinstance(error, dict) else None

@@ -125,4 +125,4 @@ def _ending(finish: Any, refusal: Any, request: Request) -> tuple[Finish, str | 
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and 0 < value < 2**40 else 0  # what is more is a server's slip

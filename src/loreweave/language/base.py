@@ -57,7 +57,7 @@ class Answer:
         finish: how it ended.
         reason: one line, where `finish` is not `stop`.
         model: as the server names it, which may be more exact than what was asked for.
-        tokens_in, tokens_out: as the server counts them, all attempts together; 0 where it does not say.
+        tokens_in, tokens_out: as the server counts them for this answer; 0 where it does not say.
         seconds: from the first attempt to the answer.
         attempts: requests sent, at least 1 unless replayed.
     """

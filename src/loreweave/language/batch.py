@@ -264,6 +264,9 @@ class BatchRemote(LanguageModel):
         return batch
 
     def _write_state(self, batch: dict[str, Any] | None) -> None:
+        if batch is None:
+            self.config.state.unlink(missing_ok=True)
+            return
         write_json(self.config.state, {"format": STATE_FORMAT, "server": self._url, "model": self.model, "batch": batch})
 
 

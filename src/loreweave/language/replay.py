@@ -14,8 +14,8 @@ from loreweave.language.base import Answer, Finish, LanguageModel, Request
 class Replay(LanguageModel):
     """Answers what was recorded, with `attempts` 0. What was not is a failed answer; nothing is made up.
 
-    A file has one JSON object a line: `hash` (`Request.hash`) or `key`, `text`, and where known `model`, `finish`, `reason`, `tokens_in`,
-    `tokens_out`. Other fields are passed over.
+    A file has one JSON object a line: `request` (`Request.hash`; what `knowledge export` writes), `hash` or `key`; `text`; and where known
+    `model`, `finish`, `reason`, `tokens_in`, `tokens_out`. Other fields are passed over.
 
     Args:
         recorded: a JSONL file, or key → text or answer.
@@ -89,11 +89,11 @@ def _entry(line: str, path: Path, row: int) -> tuple[str, Answer]:
 
     def count_of(name: str) -> int:
         value = 0 if entry.get(name) is None else entry[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise DataError.at("not a whole number of at least 0", path=path, row=row, field=name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+            raise DataError.at("not a whole number from 0 to 2^63", path=path, row=row, field=name)
         return value
 
-    key = text_of("hash" if "hash" in entry else "key")
+    key = text_of(next((name for name in ("request", "hash") if entry.get(name)), "key"))
     finish: Any = text_of("finish", "stop")
     if finish not in get_args(Finish):
         raise DataError.at(f"{finish!r} is not one of {', '.join(get_args(Finish))}", path=path, row=row, field="finish")

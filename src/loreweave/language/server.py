@@ -41,7 +41,13 @@ def check_url(url: str) -> str:
     Raises:
         ConfigError: not http or https, no host, or a secret in it (it would be written to manifests).
     """
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"server URL {url!r}: {error}; write it in full, for example http://127.0.0.1:9000/v1") from None
+    if port == 0:
+        raise ConfigError(f"server URL {url!r}: no server has port 0")
     if parts.username or parts.password or parts.query:
         raise ConfigError(f"server URL: it must hold no user, password or query; set the key in the environment as {KEY_NAMES[0]}")
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -77,7 +77,10 @@ def import_answers(store: KnowledgeStore, path: Path | str) -> tuple[int, int]:
     stored = 0
     for piece in frame.filter(pl.col("status") != "queued").iter_slices(BATCH_ROWS):
         known = store.statuses(piece["hash"].to_list())
-        new = piece.filter(~pl.col("hash").is_in(list(known))).unique("hash", keep="first", maintain_order=True)
+        settled = [key for key, status in known.items() if status == "done"]
+        new = piece.filter(~pl.col("hash").is_in(settled) & ((pl.col("status") == "done") | ~pl.col("hash").is_in(list(known)))).unique(
+            "hash", keep="first", maintain_order=True
+        )
         store.put([Stored(**row | {name: tuple(row[name]) for name in ("shown", "checks")}) for row in new.iter_rows(named=True)])
         stored += new.height
     return stored, frame.height - stored
