@@ -50,6 +50,7 @@ def test_it_asks_reads_and_records(library: Callable[..., Dataset]) -> None:
         'In which mood does this person choose? Answer as JSON: {"mood": "..."}'
     )
     assert first.left_out == 1
+    assert task.passed_over(library()) == {"users without history": 1}
     assert request.schema == {
         "type": "object",
         "properties": {"mood": {"type": "string", "description": "One or two words."}},

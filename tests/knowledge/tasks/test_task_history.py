@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Vocabulary
 from loreweave.errors import ConfigError, DataError
-from loreweave.knowledge.tasks import create_task
+from loreweave.knowledge.tasks import TASKS, create_task
 from loreweave.knowledge.tasks.escape import Block
 from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, ordered
 from loreweave.knowledge.tasks.interests import InterestsTask
@@ -130,3 +130,39 @@ def test_item_texts_are_cut_to_the_budget() -> None:
     request = task.request(subject)
     assert 395 <= tokens(request) <= 400
     assert "sand sand" in request.prompt
+    assert subject.cut == 1999 - len(subject.fields["text"]) > 0, "1,999 characters without the last space"
+
+
+@pytest.mark.parametrize(
+    ("limit", "fitting", "cut"), [(0, "", 0), (8, "sand an…", 8), (15, "sand and spice.", 0), (2000, "sand and spice.", 0)]
+)
+def test_characters_cut_from_item_texts_are_counted(limit: int, fitting: str, cut: int) -> None:
+    titles, texts = ["Dune", "Ran"], ["sand  and\nspice.", "漢" * 8]
+    items = Vocabulary(["i", "j"])
+    dataset = Dataset(Vocabulary(["u"]), items, Interactions.empty(), item_texts=pl.DataFrame({"title": titles, "text": texts}))
+    first, second = create_task("facts", text_chars=limit).subjects(dataset)
+    assert (first.fields["text"], first.cut, first.left_out, second.cut) == (fitting, cut, 0, 0)
+
+
+def test_whom_and_what_a_task_passes_over_is_counted() -> None:
+    dataset = catalogue([0, 0, 0, 1], [0, 1, 2, 1], 3, title=["Dune", None, " \x00 "], time=[1, 2, 3, 4])
+    nobody = {"users without history": 1, "users with nothing but unnamed items": 1}
+    assert create_task("interests").passed_over(dataset) == nobody
+    assert create_task("reasons").passed_over(dataset) == nobody | {"users with too little history to judge an item from": 1}
+    assert create_task("facts").passed_over(dataset) == {"items without name or attribute": 2}
+    everybody = catalogue([0, 1, 2, 0, 1, 2], [0, 0, 0, 1, 1, 1], 2)
+    assert [create_task(name).passed_over(everybody) for name in TASKS] == [{}] * len(TASKS)
+
+
+LOG = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), max_size=12)
+
+
+@settings(max_examples=30)
+@given(LOG, st.lists(st.sampled_from(["Dune", "Ran", None]), min_size=4, max_size=4), st.booleans(), st.integers(1, 3))
+def test_everybody_is_asked_about_or_passed_over(log: list[tuple[int, int]], titles: list[str | None], clock: bool, positives: int) -> None:
+    times = {"time": list(range(len(log)))} if clock else {}
+    dataset = catalogue([user for user, _ in log], [item for _, item in log], 5, title=["Emma", *titles], **times)
+    for task in (create_task("interests"), create_task("reasons", positives=positives), create_task("facts")):
+        subjects = list(task.subjects(dataset))
+        asked = {subject.item if task.name == "facts" else subject.user for subject in subjects}
+        assert len(asked) + sum(task.passed_over(dataset).values()) == (5 if task.name == "facts" else 3)

@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import loreweave.knowledge.tasks
-from loreweave.data.dataset import Dataset
+from loreweave.data.dataset import Dataset, Interactions
+from loreweave.data.vocabulary import Vocabulary
 from loreweave.errors import ConfigError
 from loreweave.knowledge.tasks import TASKS, create_task
 from loreweave.knowledge.tasks.interests import InterestsTask
@@ -80,6 +83,34 @@ def test_no_raw_id_is_in_any_request(name: str, library: Callable[..., Dataset])
     for subject in subjects:
         request = task.request(subject)
         assert "-marker-" not in request.system + request.prompt
+
+
+def about(n_users: int, **columns: list[object]) -> list[str]:
+    """What prompts say of users `u0`, `u1`, …, all of whom met one item."""
+    log = Interactions(np.arange(n_users, dtype=np.int32), np.zeros(n_users, np.int32))
+    users, titles = Vocabulary([f"u{i}" for i in range(n_users)]), pl.DataFrame({"title": ["Dune"]})
+    dataset = Dataset(users, Vocabulary(["i"]), log, item_texts=titles, user_features=pl.DataFrame(columns))
+    return [subject.fields["about"] for subject in create_task("interests", user_attributes=True).subjects(dataset)]
+
+
+MAILS = [f"someone{i}@example.org" for i in range(4)]
+
+
+@pytest.mark.parametrize("missing", [None, "", " "])
+def test_a_column_that_identifies_the_few_it_is_filled_for_is_left_out(missing: str | None) -> None:
+    assert about(10, email=[*MAILS, *[missing] * 6], sex=["f", "m"] * 5) == ["sex: f", "sex: m"] * 5
+    assert about(10, email=[*MAILS, *[missing] * 6]) == [""] * 10
+
+
+@pytest.mark.parametrize("n_users", [1, 2])
+def test_of_one_or_two_users_no_value_that_only_one_has_is_told(n_users: int) -> None:
+    assert about(n_users, user_id=[f"u{i}" for i in range(n_users)], age=[30, 40][:n_users]) == [""] * n_users
+    assert about(2, country=["pt", "pt"]) == ["country: pt"] * 2
+
+
+def test_a_persons_own_raw_id_is_never_told() -> None:
+    login = ["u0", " u1 ", "guest", "guest", "guest", "guest"]
+    assert about(6, login=login) == ["", "", *["login: guest"] * 4]
 
 
 @pytest.mark.parametrize("name", list(TASKS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,9 @@ from loreweave.knowledge.records import Knowledge, Record
 from loreweave.knowledge.tasks import TASKS, create_task
 from loreweave.knowledge.tasks.base import Subject
 from loreweave.knowledge.tasks.escape import Block
-from loreweave.knowledge.tasks.problems import PROBLEMS
+from loreweave.knowledge.tasks.problems import PROBLEMS, texts_in
 from loreweave.knowledge.tasks.reasons import Reason
+from loreweave.knowledge.tasks.template import words
 
 FILMS = Block("[1] Dune | genre: sf\n[2] Star Wars: Episode IV - A New Hope | genre: sf\n[3] I Can't Sleep | genre: drama")
 ASKED = Subject(user="user-77", fields={"items": FILMS, "order": "newest first", "about": ""}, shown=("film-10", "film-20", "film-30"))
@@ -95,6 +97,51 @@ def test_the_script_of_the_titles_and_of_the_language_is_expected() -> None:
     assert task.problems(ASKED, answer) == []
     japanese = Subject(user="u", fields={"items": Block("[1] 七人の侍")}, shown=("i",))
     assert answered("interests", {"interests": [interest("サムライ映画")]}, japanese)[0] == []
+
+
+RUSSIAN = Block("[1] Солярис | genre: sf\n[2] untitled | genre: sf")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("interests", {"interests": [interest("space opera", category="books")]}),
+        ("user-descriptions", {"description": "Loves space."}),
+        ("reasons", {"thought": "Loves space.", "reason": "It is space.", "verdict": 1}),
+        ("item-descriptions", {"description": "Full of space."}),
+    ],
+)
+def test_field_names_and_orders_make_no_script_expected(name: str, answer: dict[str, Any]) -> None:
+    fields = {"items": RUSSIAN, "order": "newest first", "about": "age: 30", "candidate": Block("[0] Сталкер")}
+    subject = Subject(user="u", item="i", fields=fields, shown=("j", "k"))
+    task = create_task(name, language="русский")
+    letters = sum(character.isalpha() for character in "".join(said for _, said in texts_in(answer)))
+    assert task.problems(subject, task.parse(json.dumps(answer))) == [
+        f"language:{letters} of {letters} letters are latin, asked for русский"
+    ]
+    for known in ({"candidate": Block("[0] Stalker")}, {"text": "A novel."}):
+        told = Subject(user="u", item="i", fields=fields | known, shown=("j", "k"))
+        assert task.problems(told, task.parse(json.dumps(answer))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("हिन्दी फ़िल्में पसंद", ["हिन्दी", "फ़िल्में", "पसंद"]),
+        ("தமிழ், திரைப்படங்கள்!", ["தமிழ்", "திரைப்படங்கள்"]),
+        ("می\u200cخواهم ببینم", ["می\u200cخواهم", "ببینم"]),
+        ("E\u0301te\u0301 d'or", ["e\u0301te\u0301", "d", "or"]),
+        ("Star_Wars: IV (1977) – ❤️ \u0301x", ["star_wars", "iv", "1977", "x"]),
+        ("", []),
+    ],
+)
+def test_words_hold_their_combining_marks(text: str, found: list[str]) -> None:
+    assert words(text) == found
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x2FF, exclude_characters="İǰ")))
+def test_where_nothing_combines_words_are_those_of_re(text: str) -> None:
+    assert words(text) == re.findall(r"\w+", text.casefold())
 
 
 def test_fewer_interests_may_be_asked_for() -> None:

@@ -25,6 +25,7 @@ class Subject:
         fields: what the prompt template is filled with.
         shown: raw ids of the items that the prompt shows, in the order of their numbers (from 1).
         left_out: history items that did not fit.
+        cut: characters of the catalogue's text that did not fit.
     """
 
     user: str | None = None
@@ -32,6 +33,7 @@ class Subject:
     fields: Mapping[str, Any] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
     left_out: int = 0
+    cut: int = 0
 
 
 class KnowledgeTask(ABC, Generic[A]):
@@ -52,6 +54,10 @@ class KnowledgeTask(ABC, Generic[A]):
     @abstractmethod
     def subjects(self, dataset: Dataset) -> Iterator[Subject]:
         """Everybody the task asks about; histories come from `dataset` alone, so give it the part that may be seen."""
+
+    def passed_over(self, dataset: Dataset) -> dict[str, int]:
+        """How many users or items of `dataset` `subjects` has no question about, by the reason in words; empty where there are none."""
+        return {}
 
     @abstractmethod
     def request(self, subject: Subject) -> Request:

@@ -68,6 +68,25 @@ def numbered(rows: pl.DataFrame, lines: pl.Series, ids: pl.Series, max_items: in
     return blocks.select("group", "items", "shown", "left_out")
 
 
+def users_passed_over(rows: pl.DataFrame, lines: pl.Series, n_users: int, asked: int | None = None) -> dict[str, int]:
+    """Users that nothing can be asked about, by reason; reasons that nobody has are missing.
+
+    Args:
+        rows: of `ordered`.
+        lines: by item code; null: the item cannot be shown.
+        asked: the first so many items of a history are asked about, each beside another of it; None: the history itself is.
+    """
+    rows = rows.with_columns(place=pl.int_range(pl.len()).over("user"), named=lines.is_not_null().gather(rows["item"].cast(pl.Int64)))
+    users = rows.group_by("user").agg(named=pl.col("named").sum(), first=pl.col("place").filter("named").min())
+    named = users.filter(pl.col("named") > 0)
+    counts = {"users without history": n_users - users.height, "users with nothing but unnamed items": users.height - named.height}
+    if asked is not None:
+        # If any item of a history can be asked about, so can the first one with a name: all others with a name come after it.
+        able = named.filter((pl.col("first") < asked) & (pl.col("named") > 1))
+        counts["users with too little history to judge an item from"] = named.height - able.height
+    return {reason: count for reason, count in counts.items() if count}
+
+
 def blocks_of_users(rows: pl.DataFrame, n_users: int) -> Iterator[pl.DataFrame]:
     """The rows of `ordered`, some thousand users at a time."""
     users = rows["user"].to_numpy()

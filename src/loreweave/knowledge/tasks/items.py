@@ -15,6 +15,8 @@ VALUES = 3
 """Values named of one attribute or relation of an item."""
 ABOUT_CHARS = 300
 """Of a person's attributes."""
+UNTITLED = "untitled"
+"""Stands in a line for a title that there is not."""
 _OPAQUE = r"^([mg]\.[0-9a-z_]+|.*/Q\d+|[^\p{L}]*)$"
 """Ids of entities that no model can read: Freebase's and Wikidata's numbers, and ids without a letter."""
 
@@ -63,7 +65,7 @@ def item_lines(dataset: Dataset, attribute_chars: int) -> pl.Series:
     named = pl.DataFrame({"title": title, "attributes": attributes})
     lines = named.select(
         line=pl.when(pl.col("title").is_not_null() | pl.col("attributes").is_not_null()).then(
-            pl.concat_str(pl.col("title").fill_null("untitled"), "attributes", separator=" | ", ignore_nulls=True)
+            pl.concat_str(pl.col("title").fill_null(UNTITLED), "attributes", separator=" | ", ignore_nulls=True)
         )
     )["line"]
     if lines.null_count() == len(lines):
@@ -71,32 +73,41 @@ def item_lines(dataset: Dataset, attribute_chars: int) -> pl.Series:
     return lines
 
 
-def item_descriptions(dataset: Dataset, limit: int) -> pl.Series:
-    """The text columns of the catalogue other than the title, escaped, String [n_items] of at most `limit` characters; null: none."""
+def item_descriptions(dataset: Dataset, limit: int) -> tuple[pl.Series, pl.Series]:
+    """The text columns of the catalogue other than the title, escaped, String [n_items] of at most `limit` characters; null: none.
+
+    Returns:
+        The texts, and how many characters each has when it is not cut, [n_items]; null where there is none.
+    """
     texts = dataset.item_texts
     columns = [] if texts is None else [name for name in texts.columns if name != "title" and texts[name].dtype == pl.String]
     if texts is None or not columns or not limit:
-        return pl.Series(dtype=pl.String).clear(dataset.n_items)
+        nothing = pl.Series(dtype=pl.String).clear(dataset.n_items)
+        return nothing, nothing.str.len_chars()
     joined = texts.select(said=pl.concat_str(columns, separator=" ", ignore_nulls=True))["said"]
-    text = escaped_column(joined, limit)
-    return text.set(text == "", None)
+    whole = escaped_column(joined, len(longest_of(joined).encode()))  # escaping makes no text longer
+    whole = whole.set(whole == "", None)
+    return escaped_column(whole, limit), whole.str.len_chars()
 
 
 def user_attributes(dataset: Dataset, wanted: bool) -> pl.Series:
     """What is known of a person in words, escaped, String [n_users]; empty where nothing is, or where it is not wanted.
 
-    A column that tells more than half of the users apart identifies them and is left out (a name, a postcode, an id).
+    A column that tells more than half of those it is known of apart identifies them and is left out (a name, a postcode, an id). So is
+    any value that is the person's own raw id; its column stays, since an age may be the number of somebody by chance.
     """
     nothing = pl.Series([""]).new_from_index(0, dataset.n_users)
     features = dataset.user_features
     if features is None or not wanted:
         return nothing
-    columns = [name for name in features.columns if not features[name].dtype.is_nested()]
-    columns = [name for name in columns if 2 * features[name].n_unique() <= max(features.height, 2)]
+    values = features.select(pl.col(name).cast(pl.String) for name in features.columns if not features[name].dtype.is_nested())
+    ids, bare = dataset.users.ids.cast(pl.String), pl.all().str.strip_chars()
+    values = values.select(pl.when((bare != "") & (bare != ids.str.strip_chars())).then(pl.all()))
+    columns = [name for name in values.columns if 2 * values[name].drop_nulls().n_unique() <= values[name].count()]
     if not columns:
         return nothing
-    said = [pl.concat_str(pl.lit(f"{plain(name)}: "), pl.col(name).cast(pl.String)) for name in columns]
-    return escaped_column(features.select(said=pl.concat_str(said, separator="; ", ignore_nulls=True))["said"], ABOUT_CHARS).fill_null("")
+    said = [pl.concat_str(pl.lit(f"{plain(name)}: "), name) for name in columns]
+    return escaped_column(values.select(said=pl.concat_str(said, separator="; ", ignore_nulls=True))["said"], ABOUT_CHARS).fill_null("")
 
 
 def longest_of(texts: pl.Series) -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from loreweave.knowledge.stop_words import STOP_WORDS
 from loreweave.knowledge.tasks.base import Subject
 from loreweave.knowledge.tasks.escape import one_line
+from loreweave.knowledge.tasks.items import UNTITLED
 from loreweave.knowledge.tasks.template import words
 
 PROBLEMS = ("empty", "too_long", "duplicate", "evidence", "refusal", "language", "echo", "leak")
@@ -25,7 +26,7 @@ nothing, or on a number that no item had. `refusal`: the model speaks of itself 
 asked for. `echo`: the instructions or a title given back. `leak`: a raw id that was in no prompt."""
 
 FOREIGN_SHARE = 0.2
-"""Of the letters of an answer may belong to a script that neither the language asked for nor the prompt's data is written in."""
+"""Of the letters of an answer may belong to a script that neither the language asked for nor the titles and texts shown are written in."""
 SHORTEST_ID = 5
 """A raw id of fewer characters may be a number or a word that is meant."""
 REFUSALS = re.compile(
@@ -47,10 +48,13 @@ def found_in(answer: BaseModel, subject: Subject, instructions: Collection[str],
     everything, told = "\n".join(text for _, text in texts), "\n".join(data).casefold()
     problems = [f"empty:{place}" for place, text in texts if not one_line(text)]
     problems += [f"refusal:{match}" for match in _refusals(everything) if match not in told]
-    problems += _foreign(everything, language, told)
+    named = [title for line in data if (title := title_of(line))]
+    # Names of fields and orders in words are the template's, in whatever language that is; they say nothing about the answer's.
+    texts_shown = (str(subject.fields.get("text", "")), *(title for title in named if title != UNTITLED))
+    problems += _foreign(everything, language, "\n".join(texts_shown))
     said = " ".join(words(everything))
     problems += [f"echo:the instruction {sentence[:60]!r}" for sentence in sorted(instructions) if f" {sentence} " in f" {said} "]
-    titles = [_telling(title) for line in data if (title := title_of(line))]
+    titles = [_telling(title) for title in named]
     problems += [f"echo:{place} is a title" for place, text in texts if _same(_telling(text), titles)]
     hidden = [("user", subject.user), ("item", subject.item), *(("item", item) for item in subject.shown)]
     leaked = {kind for kind, raw in hidden if raw is not None and _occurs(raw, everything) and raw.casefold() not in told}
@@ -97,10 +101,10 @@ def _refusals(text: str) -> list[str]:
     return sorted(set(REFUSALS.findall(one_line(text).casefold())))
 
 
-def _foreign(text: str, language: str, told: str) -> list[str]:
+def _foreign(text: str, language: str, shown: str) -> list[str]:
     scripts = Counter(script for script in map(_script, text) if script)
     total = sum(scripts.values())
-    expected = {_script(character) for character in language + told}
+    expected = {_script(character) for character in language + shown}
     foreign = {script: count for script, count in scripts.items() if script not in expected}
     if not total or sum(foreign.values()) <= FOREIGN_SHARE * total:
         return []

@@ -17,8 +17,8 @@ from loreweave.errors import ConfigError
 from loreweave.knowledge.records import Record
 from loreweave.knowledge.tasks.answers import parse_answer
 from loreweave.knowledge.tasks.base import A, KnowledgeTask, Subject
-from loreweave.knowledge.tasks.escape import Block, cut_to_bytes, one_line
-from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, blocks_of_users, line_bytes, numbered, ordered
+from loreweave.knowledge.tasks.escape import ELLIPSIS, Block, cut_to_bytes, one_line
+from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, blocks_of_users, line_bytes, numbered, ordered, users_passed_over
 from loreweave.knowledge.tasks.items import item_descriptions, item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import found_in, texts_in
 from loreweave.knowledge.tasks.schema import strict_schema
@@ -36,8 +36,8 @@ class PromptConfig(Config):
     temperature: float = Field(0.0, ge=0, le=2)
     """0 is the likeliest answer."""
     language: str = Field("English", min_length=1, max_length=50)
-    """Of the answer, as the language calls itself (`Deutsch`, `русский`): an answer in another script than this word and the titles is a
-    problem of kind `language`."""
+    """Of the answer, as the language calls itself (`Deutsch`, `русский`): an answer in another script than this word, the titles and the
+    catalogue's text is a problem of kind `language`."""
 
 
 class UserConfig(PromptConfig):
@@ -148,6 +148,14 @@ class UserTask(PromptTask[A]):
                     user=user, fields={"items": Block(listed), "order": order, "about": own}, shown=tuple(shown), left_out=left_out
                 )
 
+    def passed_over(self, dataset: Dataset) -> dict[str, int]:
+        """Users without history, and those with nothing but items that have neither name nor attribute.
+
+        Raises:
+            DataError: no item has a name or an attribute.
+        """
+        return users_passed_over(ordered(dataset)[0], item_lines(dataset, self.config.attribute_chars), dataset.n_users)
+
     def records(self, subject: Subject, answer: A) -> list[Record]:
         """One `user_text` of what the answer says; none where it says nothing."""
         text = one_line(self.said(answer))
@@ -170,15 +178,26 @@ class ItemTask(PromptTask[A]):
             DataError: no item has a name or an attribute.
         """
         lines = item_lines(dataset, self.config.attribute_chars)
-        texts = item_descriptions(dataset, self.config.text_chars)
+        texts, lengths = item_descriptions(dataset, self.config.text_chars)
         room = self.room(items="", text="-")
         self.refuse_if_none_fits(line_bytes(lines, 1), room)
-        columns = (dataset.items.ids.cast(pl.String).to_list(), lines.to_list(), texts.fill_null("").to_list())
-        for item, line, text in zip(*columns, strict=True):
+        told = (dataset.items.ids.cast(pl.String), lines, texts.fill_null(""), lengths.fill_null(0))
+        columns = (column.to_list() for column in told)
+        for item, line, text, length in zip(*columns, strict=True):
             if line is not None:
                 first = f"[1] {line}"
                 fitting = cut_to_bytes(text, room - len(first.encode()))
-                yield Subject(item=item, fields={"items": Block(first), "text": fitting}, shown=(item,))
+                cut = length - len(fitting.removesuffix(ELLIPSIS)) if len(fitting) < length else 0
+                yield Subject(item=item, fields={"items": Block(first), "text": fitting}, shown=(item,), cut=cut)
+
+    def passed_over(self, dataset: Dataset) -> dict[str, int]:
+        """Items without name or attribute.
+
+        Raises:
+            DataError: that is so of every item.
+        """
+        count = item_lines(dataset, self.config.attribute_chars).null_count()
+        return {"items without name or attribute": count} if count else {}
 
     def records(self, subject: Subject, answer: A) -> list[Record]:
         """One `item_text` of what the answer says; none where it says nothing."""

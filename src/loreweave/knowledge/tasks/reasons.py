@@ -17,7 +17,7 @@ from loreweave.knowledge.records import Record
 from loreweave.knowledge.tasks.answers import TypedAnswer
 from loreweave.knowledge.tasks.base import Subject
 from loreweave.knowledge.tasks.escape import Block, one_line
-from loreweave.knowledge.tasks.history import BEST_KNOWN, blocks_of_users, line_bytes, numbered, ordered
+from loreweave.knowledge.tasks.history import BEST_KNOWN, blocks_of_users, line_bytes, numbered, ordered, users_passed_over
 from loreweave.knowledge.tasks.items import item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import length_problems
 from loreweave.knowledge.tasks.prompt import PromptTask, UserConfig
@@ -102,6 +102,15 @@ class ReasonsTask(PromptTask[Reason]):
             for user, item, own, line, items, numbers, left_out in zip(*columns, strict=True):
                 fields = {"items": Block(items), "order": order, "about": own, "candidate": Block(f"[0] {line}")}
                 yield Subject(user=user, item=item, fields=fields, shown=tuple(numbers), left_out=left_out)
+
+    def passed_over(self, dataset: Dataset) -> dict[str, int]:
+        """Users without history, with nothing but items that have neither name nor attribute, or with nothing to judge an item from.
+
+        Raises:
+            DataError: no item has a name or an attribute.
+        """
+        lines = item_lines(dataset, self.config.attribute_chars)
+        return users_passed_over(ordered(dataset)[0], lines, dataset.n_users, self.config.positives)
 
     def problems(self, subject: Subject, answer: Reason) -> list[str]:
         return super().problems(subject, answer) + length_problems("reason", answer.reason, self.config.words)

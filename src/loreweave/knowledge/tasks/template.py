@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -106,8 +107,25 @@ class Template:
 
 
 def words(text: str) -> list[str]:
-    """Words and numbers of a text, letter case aside."""
-    return re.findall(r"\w+", text.casefold())
+    """Words and numbers of a text, letter case aside.
+
+    A word goes on over combining marks and joiners, as `\\w` of Unicode (UTS #18, annex C) has it and Python's has not: Indic scripts write
+    vowels as marks, and Persian joins parts of a word.
+    """
+    return re.findall(r"\w\S*", text.casefold().translate(_SPACED))
+
+
+class _Spaced(dict[int, int]):
+    """Code points of words → themselves, all others → a space; filled as they come."""
+
+    def __missing__(self, code: int) -> int:
+        character = chr(code)
+        kept = character.isalnum() or character in "_\u200c\u200d" or unicodedata.category(character).startswith("M")
+        self[code] = code if kept else ord(" ")
+        return self[code]
+
+
+_SPACED = _Spaced()
 
 
 def _shown(value: Any) -> str:
