@@ -66,3 +66,12 @@ def test_a_report_of_what_could_not_be_judged(world: World) -> None:
     assert headline(found) == "simulated: nothing of the knowledge could be judged"
     assert "Not judged" in text and "At a glance" not in text and "To read" not in text
     assert "1 of 1 records: not judged at all" in text
+
+
+def test_a_single_record_has_no_control(world: World) -> None:
+    user, text = Statistical().infer(world.dataset).records.select("user", "text").row(0)
+    said = [Record(kind="user_text", user=user, text=text, model="m")]
+    found = check(Knowledge.from_records(said), world.dataset, encoder("lsa-32"))
+    assert found.records["auc"].null_count() == 0 and found.records["auc_dealt"].null_count() == 1
+    page = knowledge_page(found)
+    assert '<span class="badge open">No control</span>' in page and "dealt out at random: none to compare with" in page

@@ -31,7 +31,8 @@ RULES = (
     (
         "hallucinated",
         "ungrounded, or resting on evidence that is not in the person's history or the catalogue, or contradicting the catalogue; the "
-        "share is of the records that could be judged",
+        "share is of the records that could have been found so: those with an AUC that counts, with evidence to look up, or about an item "
+        "that has attributes to contradict",
     ),
     (
         "AUC",
@@ -50,7 +51,12 @@ RULES = (
         "what is said in other words than the catalogue's, nor a wrong value beside a right one; a name in another role, or a year in "
         "which a story is set, may be taken for one",
     ),
-    ("intervals", "95%: Wilson for shares; for AUCs a bootstrap over users, or over items where the records are about items"),
+    (
+        "intervals",
+        "95%. Records of one user (of one item, where they are about items) may be wrong together. Shares: Wilson, the number of records "
+        "divided by the design effect, how many times the share varies more between users than it would if all records were independent. "
+        "AUCs: a bootstrap over users or items",
+    ),
 )
 
 
@@ -116,7 +122,7 @@ def _answer(checks: Checks) -> str:
         told = (
             ""
             if auc is None
-            else (f" AUC {auc['auc']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}); the same texts dealt out at random: {auc['dealt']:.3f}.")
+            else f" AUC {auc['auc']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}); the same texts dealt out at random: {_auc(auc['dealt'])}."
         )
         if row["n"] == 0:
             cards.append(_card("open", "Not judged", name, f"None of {row['records']:,} records could be judged one by one.{told}"))
@@ -129,6 +135,8 @@ def _answer(checks: Checks) -> str:
             cards.append(_card("bad", "Unsound", name, text))
         elif auc is None:
             cards.append(_card("open", "No AUC", name, text))
+        elif auc["dealt"] is None:
+            cards.append(_card("open", "No control", name, text))
         elif auc["low"] > max(auc["dealt"], 0.5):
             cards.append(_card("good", "Grounded", name, text))
         else:
@@ -167,6 +175,8 @@ def _auc_plot(rows: Sequence[Row]) -> tuple[Figure, str]:
     for place, row in enumerate(rows):
         axes.plot([row["low"], row["high"]], [place, place], color=COLOURS["arm-real"], linewidth=2.4, solid_capstyle="round")
         for key, size, colour in (("dealt", 36, "arm-none"), ("auc", 44, "arm-real")):
+            if row[key] is None:
+                continue
             axes.scatter([row[key]], [place], s=size, color=COLOURS[colour], zorder=3, edgecolors=COLOURS["card"], linewidths=1)
         box = {"facecolor": COLOURS["card"], "linewidth": 0, "pad": 1}  # keeps the line at one half from crossing the figure
         axes.annotate(
@@ -175,7 +185,7 @@ def _auc_plot(rows: Sequence[Row]) -> tuple[Figure, str]:
     axes.axvline(0.5, color=COLOURS["muted"], linewidth=1)
     axes.set_yticks(range(len(rows)), [f"{_short(row['task'])}\n{_short(row['model'])}" for row in rows], size=9)
     axes.set_ylim(len(rows) - 0.5, -0.75)
-    axes.set_xlim(min(0.4, *(row["dealt"] - 0.05 for row in rows)), 1.04)
+    axes.set_xlim(min(0.4, *(row[key] - 0.05 for row in rows for key in ("dealt", "low") if row[key] is not None)), 1.04)
     axes.grid(axis="x")
     axes.set_xlabel("AUC")
     return axes_of, "Mean AUC by task and model"
@@ -228,9 +238,9 @@ def _grounding(checks: Checks) -> str:
             f"{row['n']:,}",
             f"{row['auc']:.3f}",
             interval((row["low"], row["high"]), ".3f"),
-            f"{row['dealt']:.3f}",
+            _auc(row["dealt"]),
             _percent(row["below"]),
-            _percent(row["dealt_below"]),
+            "" if row["dealt_below"] is None else _percent(row["dealt_below"]),
         ]
         for row in checks.grounding.iter_rows(named=True)
     ]
@@ -304,6 +314,10 @@ def _all(checks: Checks) -> list[dict[str, Any]]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
+
+
+def _auc(value: float | None) -> str:
+    return "none to compare with" if value is None else f"{value:.3f}"
 
 
 def _cut(text: str, limit: int = 60) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from check_stubs import SCREEN, screen
 
-from loreweave.knowledge.checks.contradiction import contradictions
+from loreweave.knowledge.checks.contradiction import contradictions, values_of
 from loreweave.knowledge.templates import item_texts
 
 
@@ -19,7 +19,7 @@ def found(title: str, text: str, **features: list[str]) -> list[str]:
     texts = pl.DataFrame({"row": [0], "item": pl.Series([list(SCREEN).index(title)], dtype=pl.Int32), "text": [text]})
     said = item_texts(data).records
     entries = pl.DataFrame({"item": data.items.encode(said["item"]), "text": said["text"]})
-    return contradictions(texts, entries, data)["problem"].to_list()
+    return contradictions(texts, entries, values_of(data))["problem"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_rare_value_is_a_name_and_must_be_written_like_one() -> None:
     texts = pl.DataFrame(
         {"row": [0, 1], "item": pl.Series([1, 2], dtype=pl.Int32), "text": ["It keeps you on the edge of your seat.", "With The Edge."]}
     )
-    assert contradictions(texts, entries, many)["row"].to_list() == [1]
+    assert contradictions(texts, entries, values_of(many))["row"].to_list() == [1]
 
 
 def test_lists_that_nobody_keeps_complete_accuse_of_nothing() -> None:

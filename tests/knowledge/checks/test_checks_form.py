@@ -5,6 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 from check_stubs import Words, screen
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loreweave.knowledge.checks import check
 from loreweave.knowledge.records import Knowledge, Record
@@ -58,12 +60,7 @@ def test_labels_derived_from_titles_are_not_what_a_source_said() -> None:
 
 
 def answered() -> list[Record]:
-    task = InterestsTask()
-    subject = Subject(user="ann", shown=("film 1", "film 6"))
-    said = [("Sharks at sea", [1]), ("Lorries on roads", [2, 7]), ("Steven Spielberg films", [])]
-    answer = Interests(interests=[Interest(category="c", phrase=phrase, evidence=numbers) for phrase, numbers in said])
-    update = {"checks": tuple(task.problems(subject, answer)), "prompt_version": "interests/1", "input_hash": "h", "model": "m"}
-    return [record.model_copy(update=update) for record in task.records(subject, answer)]
+    return records_of(("Sharks at sea", [1]), ("Lorries on roads", [2, 7]), ("Steven Spielberg films", []))
 
 
 def test_a_problem_of_one_interest_is_not_that_of_the_others() -> None:
@@ -77,9 +74,56 @@ def test_a_problem_of_one_interest_is_not_that_of_the_others() -> None:
     assert check(last, screen(), Words()).records["hallucinated"].to_list() == [True, True]
 
 
-def test_where_places_cannot_be_told_a_problem_stays_on_all() -> None:
-    checks = ("duplicate:'x' 2 times", "evidence:interest 3 rests on no item")
-    records = [interest(text, ("film 1",), checks=checks, input_hash="h", prompt_version="interests/1") for text in ("One", "Two")]
+def records_of(*said: tuple[str, list[int]]) -> list[Record]:
+    """As they come from an answer about ann, who was shown two films."""
+    task, subject = InterestsTask(), Subject(user="ann", shown=("film 1", "film 6"))
+    answer = Interests(interests=[Interest(category="c", phrase=phrase, evidence=numbers) for phrase, numbers in said])
+    update = {"checks": tuple(task.problems(subject, answer)), "prompt_version": "interests/1", "input_hash": "h", "model": "m"}
+    return [record.model_copy(update=update) for record in task.records(subject, answer)]
+
+
+def evidence_of(records: list[Record]) -> list[list[str]]:
+    return [[problem for problem in each if problem.startswith("evidence")] for each in problems(*records)]
+
+
+def test_a_phrase_of_one_character_moves_no_problem() -> None:
+    said = records_of(("Sharks at sea", [1]), ("Lorries on roads", [2]), ("x", [1]), ("Woody Allen films", []))
+    assert evidence_of(said) == [[], [], [], ["evidence:rests on no item"]]
+    assert [any("single character" in problem for problem in each) for each in problems(*said)] == [False, False, True, False]
+
+
+def test_a_blank_phrase_moves_the_numbers_by_one() -> None:
+    said = records_of(("Sharks at sea", [1]), (" ", [9]), ("Lorries on roads", [2]), ("Woody Allen films", [7]))
+    assert evidence_of(said) == [[], [], ["evidence:rests on 7, which was not shown", "evidence:rests on no item"]]
+
+
+def test_after_a_phrase_said_twice_a_problem_is_on_those_that_it_may_be_about() -> None:
+    wrong = ["evidence:rests on 7, which was not shown"]
+    said = records_of(("Sharks", [1, 7]), ("Lorries", [2]), ("lorries", [1]), ("Deserts", [1]), ("Camels", [2]))
+    assert evidence_of(said) == [wrong, [], [], []]  # before the phrase that was said twice
+    last = records_of(("Sharks", [1]), ("Lorries", [2]), ("lorries", [1]), ("Deserts", [1]), ("Camels", [2, 7]))
+    assert evidence_of(last) == [[], wrong, [], wrong]  # the fifth is Lorries again or the record before
+    none = records_of(("Sharks", [1]), ("Lorries", [2]), ("lorries", []), ("Deserts", []), ("Camels", [2]))
+    assert evidence_of(none) == [[], [], ["evidence:rests on no item"], []]  # Lorries rest on what was said first
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from(["", "x", "sharks", "lorries", "camels", "Don't"]), st.sampled_from([1, 2, 7])), max_size=5))
+def test_whoever_rests_on_what_was_not_shown_is_found(said: list[tuple[str, int]]) -> None:
+    records = records_of(*((phrase, [1, number]) for phrase, number in said))
+    if not records:
+        return
+    wrong = {phrase.lower() for phrase, number in said if number == 7}
+    found = {record.interest for record, own in zip(records, evidence_of(records), strict=True) if own}
+    assert found >= wrong - {""}
+    phrases = [phrase for phrase, _ in said if phrase]
+    if len(set(phrases)) == len(phrases):
+        assert found == wrong - {""}
+
+
+def test_records_of_no_known_answer_share_its_problems() -> None:
+    checks = ("evidence:interest 3 rests on 7, which was not shown",)
+    records = [interest(text, ("film 1",), checks=checks, prompt_version="interests/1") for text in ("One", "Two")]
     assert problems(*records) == [list(checks), list(checks)]
 
 

@@ -9,9 +9,11 @@ from check_stubs import SCREEN, Words, screen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.simulate import World, simulate
+from loreweave.data.vocabulary import Vocabulary
 from loreweave.knowledge.checks import check
-from loreweave.knowledge.checks.grounding import LEAST_STRATUM, STRATA, dealt_out, strata
+from loreweave.knowledge.checks.grounding import LEAST_STRATUM, STRATA, RestsOn, aucs, dealt_out, strata
 from loreweave.knowledge.records import Knowledge, Record
 from loreweave.knowledge.statistical import Statistical
 
@@ -63,6 +65,37 @@ def test_what_the_user_met_is_no_stranger() -> None:
     # Annie Hall and Bananas are closer than the evidence, but ann met them; Empire of the Sun ties, the others are further away
     found = check(Knowledge.from_records([record]), screen(met), Words(known)).records["auc"][0]
     assert found == pytest.approx(1 - 0.5 / 4, abs=0.1)
+
+
+def test_a_long_history_leaves_as_many_pairs() -> None:
+    n_users, n_items, evidence = 200, 400, 7
+    values = np.arange(n_items) % 10 / 10  # a text is as close to an item as its last digit says
+    items = np.stack([values, np.sqrt(1 - values**2)], axis=1).astype(np.float32)
+    strangers = [item for start in range(0, n_items, 40) for item in (start + 2, start + 14, start + 26, start + 38)]  # 4 of 40
+    met = np.setdiff1d(np.arange(n_items), strangers).astype(np.int32)
+    users = np.repeat(np.arange(n_users, dtype=np.int32), len(met))
+    data = Dataset(
+        Vocabulary([str(user) for user in range(n_users)]),
+        Vocabulary([str(item) for item in range(n_items)]),
+        Interactions(users, np.tile(met, n_users)),
+        "long",
+    )
+    one = np.ones(n_users, dtype=np.int64)
+    resting = RestsOn(np.array([evidence], dtype=np.int32), 0 * one, one, np.arange(n_users, dtype=np.int32))
+    groups = strata(np.zeros(n_items, dtype=np.int64), np.ones(n_items, dtype=np.bool_))
+    text = np.array([[1, 0]], dtype=np.float32)
+    own, _, few = aucs(text, 0 * one, 0 * one, items, resting, groups, data, 1)
+    assert few == 0 and own.mean() == pytest.approx(0.75, abs=0.02)  # closer than those of 2, 4 and 6, not than that of 8
+    assert own.std() < 0.08 and own.min() > 0.5  # √(¾ · ¼ / 50) is 0.06
+    history = RestsOn(met, 0 * one, len(met) * one, np.arange(n_users, dtype=np.int32))
+    assert aucs(text, 0 * one, 0 * one, items, history, groups, data, 1)[0].std() < 0.08
+
+
+def test_who_met_all_items_as_popular_is_not_judged() -> None:
+    said = Record(kind="user_text", user="ann", text="steven spielberg")
+    found = check(Knowledge.from_records([said]), screen([("ann", title) for title in SCREEN]), Words())
+    assert found.records["auc"][0] is None and not found.records["judged"][0]
+    assert "1 of 1 records: of persons who met nearly all items as popular: fewer than 25 pairs to judge by, so no AUC" in found.notes
 
 
 def test_texts_are_encoded_once_each(world: World) -> None:

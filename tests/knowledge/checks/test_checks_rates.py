@@ -17,7 +17,7 @@ from loreweave.data.simulate import simulate
 from loreweave.errors import DataError
 from loreweave.evaluate.evaluation import history_groups
 from loreweave.knowledge.checks import Checks, check
-from loreweave.knowledge.checks.rates import quarters, wilson
+from loreweave.knowledge.checks.rates import quarters, summary, wilson
 from loreweave.knowledge.exchange import read_exchange
 from loreweave.knowledge.records import Knowledge, Record
 from loreweave.knowledge.simulated import score
@@ -30,6 +30,33 @@ def test_wilson_by_the_book() -> None:
     assert low[:3] == pytest.approx([0, 0.2366, 0.7225], abs=1e-4)
     assert high[:3] == pytest.approx([0.2775, 0.7634, 1], abs=1e-4)
     assert np.isnan(low[3]) and np.isnan(high[3])
+
+
+def test_the_interval_of_records_that_are_wrong_together_covers() -> None:
+    rng = np.random.default_rng(1)
+    worlds, people, each, share = 300, 200, 5, 0.1
+    wrong = np.repeat(rng.random((worlds, people)) < share, each)
+    records = pl.DataFrame(
+        {
+            "task": "t",
+            "model": np.repeat(np.arange(worlds), people * each).astype(str),
+            "user": np.tile(np.repeat(np.arange(people), each), worlds).astype(str),
+            "item": pl.Series([None], dtype=pl.String).new_from_index(0, len(wrong)),
+            "judged": True,
+            "hallucinated": wrong,
+            "by": "b",
+            "group": "g",
+            "place": 0,
+        }
+    )
+    found = summary(records).filter(pl.col("by") == "all")
+    assert ((found["low"] <= share) & (share <= found["high"])).mean() > 0.92  # as if independent: 0.6
+    independent = summary(records.with_columns(user=pl.int_range(pl.len()).cast(pl.String)))
+    low, high = wilson(independent["hallucinated"].to_numpy().astype(float), independent["n"].to_numpy().astype(float))
+    assert independent["low"].to_numpy() == pytest.approx(low, rel=2e-3)
+    assert independent["high"].to_numpy() == pytest.approx(high, rel=2e-3)
+    none = summary(records.head(people * each).with_columns(hallucinated=pl.lit(False)))
+    assert none["high"][0] == pytest.approx(wilson(np.zeros(1), np.array([float(people)]))[1][0])  # no more than the people are known
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=80))
@@ -117,6 +144,36 @@ def test_a_catalogue_that_says_nothing_judges_nothing() -> None:
     found = check(Knowledge.from_records([Record(kind="user_text", user="ann", text="Likes sharks.")]), bare, Words())
     assert found.summary["n"].to_list() == [0, 0] and found.grounding.is_empty()
     assert "the catalogue says nothing of any item, so that no text can be held against it" in found.notes
+
+
+def test_what_could_have_been_found_wrong_is_judged() -> None:
+    data = screen([("ann", "Jaws"), ("ann", "Duel"), ("bob", "Bananas")])
+    bare = type(data)(data.users, data.items, data.interactions, "bare")
+    said = [
+        Record(kind="interest", user=user, interest=f"{user} {item}", text=f"{user} {item}", evidence=(item,))
+        for user, item in [
+            ("ann", "film 1"),
+            ("ann", "film 6"),
+            ("bob", "film 4"),
+            ("bob", "film 1"),
+            ("nobody", "film 1"),
+            ("nobody", "x"),
+        ]
+    ]
+    found = check(Knowledge.from_records(said), bare, Words())
+    assert found.records["judged"].to_list() == [True, True, True, True, False, False]
+    assert found.summary.select("n", "hallucinated").row(0) == (4, 1)
+    texts = {"film 1": "A thriller.", "film 2": "A war.", "film 99": "A comedy.", "film 4": " "}
+    described = Knowledge.from_records(Record(kind="item_text", item=item, text=text) for item, text in texts.items())
+    found = check(described, data, Words(["zebra"]))
+    assert found.records["auc"].null_count() == 4  # the encoder knows no word, and nothing fails
+    assert found.records["judged"].to_list() == [True, True, False, False]
+    assert found.summary.select("n", "hallucinated").row(0) == (2, 1)
+
+
+def test_what_the_caller_left_out_stands_in_the_notes() -> None:
+    said = [Record(kind="user_text", user="ann", text="Likes sharks.")]
+    assert check(Knowledge.from_records(said), screen(), Words(), notes=["3 answers failed"]).notes[0] == "3 answers failed"
 
 
 def test_an_encoder_that_loses_texts_is_named() -> None:

@@ -102,6 +102,25 @@ def test_a_person_overrides_the_cluster_of_the_same_name_and_it_is_counted() -> 
     assert made.dropped == {"overridden by what a person said": 1}
 
 
+def test_what_was_switched_off_stays_off_when_the_cluster_is_called_otherwise() -> None:
+    inferred = said(("a", "ship"), ("b", "ship"), ("c", "ships"), ("d", "sailor"))
+    person = [
+        Record(kind="interest", user="a", interest="harbour ship", text="Harbour ships", weight=0.0, source="person"),  # as it was called
+        Record(kind="interest", user="b", interest="sailor", text="Sailors", weight=0.0, source="person"),
+        Record(kind="interest", user="c", interest="tide ship", text="Tides and ships", source="person"),  # wanted, so both stand
+        Record(kind="interest", user="d", interest="oven", text="Ovens", weight=0.0, source="person"),  # like none of the clusters
+    ]
+    before = Knowledge.from_records([*inferred, *person])
+    found, made = structure(before, WordEncoder(TOPICS), n_users=30, interests=1)
+    (label,) = made.interests["interest"]
+    assert label == "ship"
+    held = found.records.filter(pl.col("source") == "stub").select("user", "interest").rows()
+    assert held == [("c", "ship"), ("d", "ship")]
+    assert made.dropped == {"overridden by what a person said": 2}
+    assert found.records.filter(pl.col("source") == "person").height == 4
+    assert made.assign(before, WordEncoder(TOPICS)).records.equals(found.records)
+
+
 def test_a_record_without_a_phrase_says_the_label_of_its_interest() -> None:
     records = pl.DataFrame([Record(kind="interest", user=user, interest="7").model_dump() for user in "ab"], schema=SCHEMA)
     interests = pl.DataFrame({"interest": ["7"], "label": ["Ships"], "derived": [True]})

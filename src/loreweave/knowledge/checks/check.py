@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from loreweave.data.simulate import World
 from loreweave.errors import DataError
 from loreweave.knowledge.checks import grounding as ground
 from loreweave.knowledge.checks import rates
-from loreweave.knowledge.checks.contradiction import contradictions
+from loreweave.knowledge.checks.contradiction import comparable, contradictions, values_of
 from loreweave.knowledge.checks.form import carried, found_anew, repeated
 from loreweave.knowledge.checks.prepare import against, evidence, judged_records
 from loreweave.knowledge.checks.result import HALLUCINATED, Checks
@@ -29,7 +31,15 @@ MOST_TITLES = 10
 """Titles of the items that a record rests on, for the checks of form and to read."""
 
 
-def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed: int = 1, world: World | None = None) -> Checks:
+def check(
+    knowledge: Knowledge,
+    dataset: Dataset,
+    encoder: TextEncoder,
+    *,
+    seed: int = 1,
+    world: World | None = None,
+    notes: Sequence[str] = (),
+) -> Checks:
     """Check every record that a source inferred (what a `person` said is not judged).
 
     - Evidence: the items an interest names are in the catalogue and in the person's history.
@@ -47,6 +57,7 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
         encoder: of texts and items; each distinct text is encoded once, all in one call.
         seed: of draws and resamples.
         world: where the data is simulated, its truth, for precision and recall of the interests.
+        notes: what is not in the knowledge and so in no rate, such as answers that failed or were refused; they go before the own notes.
 
     Raises:
         DataError: no record is inferred; the encoder returns another number of rows.
@@ -59,10 +70,16 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
     records = records.with_columns(against=against(records))
     resting = ground.rests_on(records, held, dataset)
     entries = _entries(dataset)
-    own, dealt, unknown = _aucs(records, resting, entries, dataset, encoder, seed)
+    own, dealt, unknown, few = _aucs(records, resting, entries, dataset, encoder, seed)
     records = records.with_columns(pl.Series("auc", own, nan_to_null=True), pl.Series("auc_dealt", dealt, nan_to_null=True))
     records = records.with_columns(fair=pl.col("auc").is_not_null() & ((pl.col("kind") != "interest") | (pl.col("against") != "history")))
     records = records.with_columns(ungrounded=pl.col("fair") & (pl.col("auc") < THRESHOLD).fill_null(False))
+    values = values_of(dataset)
+    could_contradict = (pl.col("kind") == "item_text") & pl.col("item_code").is_in(comparable(values).implode())
+    # Judged is whatever could be found wrong, found wrong or not; an interest of an unknown person is not, as there is no history.
+    is_interest = pl.col("kind") == "interest"
+    looked_up, stranger = is_interest & (pl.col("evidence").list.len() > 0), is_interest & (pl.col("user_code") < 0)
+    could_be_wrong = pl.col("fair") | looked_up | (could_contradict & (pl.col("said").str.strip_chars() != ""))
     worded = records.filter("worded")
     shown = _titles(resting, dataset)
     about_items = records.filter((pl.col("kind") == "item_text") & (pl.col("item_code") >= 0))
@@ -72,7 +89,7 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
             found_anew(worded, shown),
             repeated(worded),
             faults,
-            contradictions(about_items.select("row", item="item_code", text="said"), entries, dataset),
+            contradictions(about_items.select("row", item="item_code", text="said"), entries, values),
             records.filter("ungrounded").select("row", problem=pl.format("ungrounded:AUC {}", pl.col("auc").round(2))),
         ],
         how="vertical_relaxed",
@@ -82,7 +99,8 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
         pl.col("problems").fill_null(pl.lit([], dtype=pl.List(pl.String)))
     )
     bad = pl.col("problems").list.eval(pl.element().str.split(":").list.first().is_in(list(HALLUCINATED))).list.any()
-    records = records.with_columns(hallucinated=bad).with_columns(judged=pl.col("fair") | pl.col("hallucinated"))
+    records = records.with_columns(hallucinated=bad & ~stranger)
+    records = records.with_columns(judged=pl.col("hallucinated") | (could_be_wrong & ~stranger))
     records = _grouped(records, dataset)
     read = rates.examples(records).join(shown, on="row", how="left", maintain_order="left").rename({"titles": "rests_on"})
     columns = ("kind", "user", "item", "task", "model", "group", "against", "auc", "auc_dealt", "ungrounded", "judged", "hallucinated")
@@ -97,7 +115,7 @@ def check(knowledge: Knowledge, dataset: Dataset, encoder: TextEncoder, *, seed:
         found=rates.counted(records),
         examples=read.select("task", "model", "side", "user", "item", "text", "rests_on", "auc", "problems"),
         truth=None if world is None else _truth(world, knowledge, records),
-        notes=_notes(knowledge, records, dataset, unknown),
+        notes=(*notes, *_notes(knowledge, records, dataset, unknown, few)),
     )
 
 
@@ -110,11 +128,11 @@ def _entries(dataset: Dataset) -> pl.DataFrame:
 
 def _aucs(
     records: pl.DataFrame, resting: ground.RestsOn, entries: pl.DataFrame, dataset: Dataset, encoder: TextEncoder, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """AUCs of the records and of texts dealt out anew, and how many texts the encoder knows nothing of."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int, int]:
+    """AUCs of the records and of texts dealt out anew, how many texts the encoder knows nothing of, how many records have few pairs."""
     texts = records["said"].unique(maintain_order=True)
     if entries.is_empty():
-        return np.full(records.height, np.nan), np.full(records.height, np.nan), 0
+        return np.full(records.height, np.nan), np.full(records.height, np.nan), 0, 0
     once = pl.concat([entries["text"], texts]).unique(maintain_order=True)
     vectors = _encoded(once, encoder)
     place = pl.DataFrame({"text": once}).with_row_index("place")
@@ -128,8 +146,10 @@ def _aucs(
     kinds = records.select(pl.struct("kind", "task", "model").rank("dense").cast(pl.Int64)).to_series().to_numpy()
     popularity = np.bincount(dataset.matrix.indices, minlength=dataset.n_items)
     groups = ground.strata(popularity, np.asarray(items.any(axis=1)))
-    own, dealt = ground.aucs(vectors, said, said[ground.dealt_out(kinds, seed)], items, resting, groups, dataset, seed)
-    return own, dealt, int((~vectors[said].any(axis=1) & records["worded"].to_numpy()).sum())
+    dealt_to = ground.dealt_out(kinds, seed)
+    own, dealt, few = ground.aucs(vectors, said, said[dealt_to], items, resting, groups, dataset, seed)
+    dealt[dealt_to == np.arange(len(said))] = np.nan  # a record alone in its group has no control
+    return own, dealt, int((~vectors[said].any(axis=1) & records["worded"].to_numpy()).sum()), few
 
 
 def _encoded(texts: pl.Series, encoder: TextEncoder) -> Vectors:
@@ -182,7 +202,7 @@ def _truth(world: World, knowledge: Knowledge, records: pl.DataFrame) -> pl.Data
     return pl.DataFrame(rows, schema={"model": pl.String(), **dict.fromkeys(measures, pl.Float64())}).sort("model")
 
 
-def _notes(knowledge: Knowledge, records: pl.DataFrame, dataset: Dataset, unknown: int) -> tuple[str, ...]:
+def _notes(knowledge: Knowledge, records: pl.DataFrame, dataset: Dataset, unknown: int, few: int) -> tuple[str, ...]:
     n = records.height
     dated = records["as_of"].is_not_null() & (records["as_of"] != dataset.fingerprint)
     no_entry = dataset.item_texts is None and dataset.item_features is None and dataset.triples is None
@@ -195,6 +215,7 @@ def _notes(knowledge: Knowledge, records: pl.DataFrame, dataset: Dataset, unknow
         ),
         "interests whose own phrases are not known, only labels derived from titles": int((~records["worded"]).sum()),
         "of texts that the encoder knows nothing of": unknown,
+        f"of persons who met nearly all items as popular: fewer than {ground.LEAST_PAIRS} pairs to judge by, so no AUC": few,
         "not judged at all": int((~records["judged"]).sum()),
     }
     notes = [f"{count} of {len(knowledge)} records: {what}" for what, count in counts.items() if count]

@@ -30,18 +30,18 @@ STEM = 5
 _LOOSE = (*RELATION_NAMES.values(), *INVERSE_NAMES.values())
 
 
-def contradictions(texts: pl.DataFrame, catalogue: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+def contradictions(texts: pl.DataFrame, catalogue: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
     """Contradictions with the catalogue.
 
     Args:
         texts: `row`, `item` (int32 code), `text`.
         catalogue: `item`, `text`: what the catalogue says of an item (`templates.item_texts`).
+        values: what items have (`values_of`).
 
     Returns:
         Frame `row`, `problem` (`contradiction:genres: says drama, the catalogue comedy`), at most one a row and field.
     """
     empty = pl.DataFrame(schema={"row": texts.schema["row"], "problem": pl.String()})
-    values = _values(dataset)
     said = texts.join(values.select("item").unique(), on="item", how="semi", maintain_order="left").select(
         "row", "item", cased=_spaced("text")
     )
@@ -63,7 +63,13 @@ def contradictions(texts: pl.DataFrame, catalogue: pl.DataFrame, dataset: Datase
     return found.sort("row", "field").select("row", problem=problem)
 
 
-def _values(dataset: Dataset) -> pl.DataFrame:
+def comparable(values: pl.DataFrame) -> pl.Series:
+    """Items (int32 code) that have a value in a field in which some value may accuse: only a text about them can be found wrong."""
+    fields = values.filter("telling")["field"].unique()
+    return values.filter(pl.col("field").is_in(fields.implode()))["item"].unique()
+
+
+def values_of(dataset: Dataset) -> pl.DataFrame:
     """What items have: `item`, `field`, `value`, `spaced` and `lower` (as words between spaces), `common`, `telling` (may accuse)."""
     rows = pl.concat([attribute_rows(dataset)[0], triple_rows(dataset)]).select("item", "field", "value").unique(maintain_order=True)
     rows = rows.filter(~pl.col("field").is_in(list(_LOOSE)) & ~pl.col("field").str.ends_with(" of"))

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from loreweave.knowledge.stop_words import STOP_WORDS
 from loreweave.knowledge.tasks import TASKS, Subject
 from loreweave.knowledge.tasks.escape import Block
-from loreweave.knowledge.tasks.interests import LONGEST_PHRASE
+from loreweave.knowledge.tasks.interests import LONGEST_PHRASE, MOST
 from loreweave.knowledge.tasks.problems import REFUSALS, found_in
 
 LANGUAGE = "English"
@@ -25,8 +25,12 @@ HERE = ("ungrounded", "contradiction")
 """Kinds of problem that only this package finds; those from an earlier check are looked for anew."""
 LONGEST_ECHO = 40
 """Words; nobody gives back a title in more."""
-_WHOLE = ("duplicate:", "empty:")
-"""Problems after which the interests of an answer and its records no longer have the same numbers."""
+_BLANK = r"^empty:interests\.(\d+)\.phrase$"
+"""A blank phrase is no record, so that the records after it have smaller numbers than the interests."""
+_TWICE = r"""^duplicate:['"](.+)['"] \d+ times$"""
+_TIMES = r"""^duplicate:['"].+['"] (\d+) times$"""
+"""A phrase said again is no record of its own, and where it was said again is not known."""
+_NO_ITEM = "rests on no item"
 
 
 class _Said(BaseModel):
@@ -37,21 +41,38 @@ def carried(records: pl.DataFrame) -> pl.DataFrame:
     """The problems that records carry, each with the record it is about: frame `row`, `problem`.
 
     A problem found when an answer came is on every record of the answer. One that is about a certain interest is left to the record of
-    that interest, by its place among the answer's records, and loses its number; where places cannot be told it stays on all of them.
+    that interest, by its place among the answer's records, and loses its number. After a phrase that was said twice the place may be one of
+    several: the problem is then on each of these. Where the answer itself is not known it stays on all records.
 
     Args:
-        records: `row`, `kind`, `user`, `input_hash`, `checks`, in the order in which the answers gave them.
+        records: `row`, `kind`, `user`, `input_hash`, `text`, `evidence`, `checks`, in the order in which the answers gave them.
     """
     answer = ["kind", "user", "input_hash"]
-    numbered = records.with_columns(place=pl.int_range(1, pl.len() + 1).over(answer), size=pl.len().over(answer))
-    moved = pl.any_horizontal(pl.col("checks").list.eval(pl.element().str.starts_with(start)).list.any() for start in _WHOLE)
-    numbered = numbered.with_columns(moved=moved | pl.col("input_hash").is_null() | (pl.col("kind") != "interest"))
+    check, place = pl.element(), pl.col("place")
+    numbered = records.with_columns(
+        place=pl.int_range(1, pl.len() + 1).over(answer),
+        size=pl.len().over(answer),
+        placed=pl.col("input_hash").is_not_null() & (pl.col("kind") == "interest"),
+        blank=pl.col("checks").list.eval(check.str.extract(_BLANK).cast(pl.Int64)).list.drop_nulls(),
+        again=pl.col("checks").list.eval(check.str.extract(_TIMES).cast(pl.Int64) - 1).list.sum(),
+        twice=pl.col("checks").list.eval(check.str.extract(_TWICE)).list.contains(pl.col("text").str.to_lowercase()).fill_null(False),
+    )
+    numbered = numbered.with_columns(first=pl.when("twice").then(place).min().over(answer).fill_null(0))
     said = numbered.explode("checks").rename({"checks": "problem"}).drop_nulls("problem")
-    about = pl.col("problem").str.extract(ABOUT_ONE).cast(pl.Int64, strict=False)
-    said = said.with_columns(about=about).filter(~pl.col("problem").str.split(":").list.first().is_in(list(HERE)))
-    mine = pl.col("about").is_null() | pl.col("moved") | (pl.col("about") > pl.col("size")) | (pl.col("about") == pl.col("place"))
+    said = said.filter(~pl.col("problem").str.split(":").list.first().is_in(list(HERE)))
+    about = pl.when(pl.col("placed") & ~pl.col("problem").str.contains(_BLANK)).then(pl.col("problem").str.extract(ABOUT_ONE))
+    said = said.with_columns(about=about.cast(pl.Int64, strict=False))
+    left_out = pl.sum_horizontal((pl.col("blank").list.get(number, null_on_oob=True) < pl.col("about")) for number in range(MOST))
+    said = said.with_columns(number=pl.col("about") - left_out, spoken=~pl.col("blank").list.contains(pl.col("about")).fill_null(False))
+    number = pl.col("number")
+    near = (place > pl.col("first")) & (place <= number) & (place >= number - pl.col("again"))
+    there = pl.when((pl.col("again") == 0) | (number <= pl.col("first"))).then(place == number).otherwise(near | pl.col("twice"))
+    there &= ~pl.col("problem").str.ends_with(_NO_ITEM) | (pl.col("evidence").list.len() == 0)
+    beyond = number > pl.col("size") + pl.col("again")  # some of the answer's records are missing here
+    mine = pl.col("about").is_null() | (pl.col("spoken") & (beyond | there))
     bare = pl.col("problem").str.replace(r"^(\w+:)interests?[ .]\d+[ .]?", "$1")
-    return said.filter(mine).select("row", problem=pl.when("moved").then("problem").otherwise(bare)).unique(maintain_order=True)
+    problem = pl.when(pl.col("about").is_null()).then("problem").otherwise(bare)
+    return said.filter(mine).select("row", problem=problem).unique(maintain_order=True)
 
 
 def found_anew(records: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:

@@ -18,9 +18,13 @@ from loreweave.data.dataset import Dataset
 from loreweave.language.base import Vectors
 
 DRAWS = 50
-"""Items that a record is compared with; an AUC of one half then has a standard error of at most 0.07."""
-POSITIVES = 10
-"""Items that a record rests on, of which each meets `DRAWS / POSITIVES` others; of more a sample is drawn, of fewer some count again."""
+"""Pairs that a record is judged by, each of an item that it rests on and a stranger: of more items than pairs a sample spread over all, of
+fewer each as often as the others. The AUC over all pairs is then known with a standard error of at most 0.07."""
+ROUNDS = 30
+"""In which a pair whose stranger the person met, or that is of one item twice, gets another stranger: as long a history, as many pairs."""
+LEAST_PAIRS = 25
+"""Pairs that are left after that; a record of fewer (the person met nearly all items as popular) is not judged. Its AUC would have a
+standard error of more than 0.1."""
 STRATA = 10
 """Groups of items of similar popularity: deciles."""
 LEAST_STRATUM = 20
@@ -73,7 +77,7 @@ def strata(popularity: NDArray[np.int64], known: NDArray[np.bool_]) -> Strata:
 
 def aucs(
     vectors: Vectors, said: Ints, dealt: Ints, items: Vectors, rests_on: RestsOn, groups: Strata, dataset: Dataset, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """AUC of every record, and of the text dealt to it in place of its own, against the same items.
 
     Args:
@@ -84,28 +88,30 @@ def aucs(
         seed: of the draws.
 
     Returns:
-        Twice float64 [n], NaN where nothing can be judged: no items, none with a vector, no stranger drawn, or a text without a vector.
+        Twice float64 [n], NaN where nothing can be judged: no items, none with a vector, fewer than `LEAST_PAIRS` pairs, or a text
+        without a vector. And how many records have too few pairs.
     """
     n, width = len(said), max(items.shape[1], 1)
     own, others = np.full(n, np.nan), np.full(n, np.nan)
+    few = 0
     rng = np.random.default_rng(seed)
+    rests_on = _with_vector(rests_on, groups)
     order = np.argsort(rests_on.user, kind="stable")  # one user's records together: the lookup of what was met stays in the cache
     order = order[rests_on.size[order] > 0]
-    rows = max(1, BLOCK_BYTES // (4 * width * (DRAWS + POSITIVES)))
-    pair = np.arange(DRAWS) % POSITIVES
+    rows = max(1, BLOCK_BYTES // (4 * width * 2 * DRAWS))
     for at in range(0, len(order), rows):
         block = order[at : at + rows]
-        mine, drawn = _drawn(rests_on, block, groups, rng)
-        fair = (mine >= 0)[:, pair] & (drawn >= 0) & ~_met(dataset, rests_on.user[block], drawn) & (drawn != mine[:, pair])
+        mine, pair = _resting(rests_on, block, rng)
+        drawn, fair = _strangers(np.take_along_axis(mine, pair, axis=1), rests_on.user[block], groups, dataset, rng)
         both = np.stack([vectors[said[block]], vectors[dealt[block]]], axis=2)
-        near, far = items[mine] @ both, items[drawn] @ both
-        near = near[:, pair]
+        near, far = np.take_along_axis(items[mine] @ both, pair[:, :, None], axis=1), items[drawn] @ both
         wins = (near > far) + 0.5 * (near == far)
         count = fair.sum(axis=1)
         share = (wins * fair[:, :, None]).sum(axis=1) / np.maximum(count, 1)[:, None]
+        few += int((count < LEAST_PAIRS).sum())
         for side, column in enumerate((own, others)):
-            column[block] = np.where((count > 0) & both[:, :, side].any(axis=1), share[:, side], np.nan)
-    return own, others
+            column[block] = np.where((count >= LEAST_PAIRS) & both[:, :, side].any(axis=1), share[:, side], np.nan)
+    return own, others, few
 
 
 def dealt_out(group: NDArray[np.int64], seed: int) -> Ints:
@@ -121,37 +127,58 @@ def dealt_out(group: NDArray[np.int64], seed: int) -> Ints:
     return dealt
 
 
-def _drawn(rests_on: RestsOn, block: Ints, groups: Strata, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Items that the records rest on, int64 [b, POSITIVES], and for each pair a stranger as popular, [b, DRAWS]; -1: has no vector."""
+def _with_vector(rests_on: RestsOn, groups: Strata) -> RestsOn:
+    """Without the items of which no vector is known."""
+    known = groups.of[rests_on.items] >= 0
+    before = np.append(0, np.cumsum(known))
+    start = before[rests_on.start]
+    return RestsOn(rests_on.items[known], start, before[rests_on.start + rests_on.size] - start, rests_on.user)
+
+
+def _resting(rests_on: RestsOn, block: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Items that the records rest on, int64 [b, at most DRAWS], and which of them stands in each pair, int64 [b, DRAWS]."""
     size = rests_on.size[block][:, None]
-    place = np.arange(POSITIVES)[None, :]
-    start = rng.random((len(block), 1)) * size  # where there are fewer than `POSITIVES` all of them come up, from a random one on
-    spread = np.where(size > POSITIVES, rng.random((len(block), POSITIVES)) * size, (start + place) % size).astype(np.int64)
-    mine = rests_on.items[rests_on.start[block][:, None] + np.minimum(spread, size - 1)].astype(np.int64)
-    group = groups.of[mine]
-    mine = np.where(group >= 0, mine, -1)
-    group = group[:, np.arange(DRAWS) % POSITIVES]
-    at = groups.first[group] + (rng.random(group.shape) * groups.size[group]).astype(np.int64)
-    return mine, np.where(group >= 0, groups.order[np.minimum(at, max(len(groups.order) - 1, 0))], -1)
+    slots = min(DRAWS, int(size.max()))
+    place = np.arange(slots)[None, :]
+    first = rng.random((len(block), 1)) * size  # from a random one on, since the first ones may stand in one pair more
+    spread = (place + rng.random((len(block), slots))) * size / slots
+    chosen = np.where(size > slots, spread, (first + place) % size).astype(np.int64)
+    mine = rests_on.items[rests_on.start[block][:, None] + np.minimum(chosen, size - 1)].astype(np.int64)
+    return mine, np.arange(DRAWS)[None, :] % np.minimum(size, slots)
 
 
-def _met(dataset: Dataset, users: NDArray[np.int32], drawn: Ints) -> NDArray[np.bool_]:
-    """Whether users met the items drawn, bool [b, k]; `users` sorted, -1 is nobody and met nothing."""
-    met = np.zeros(drawn.shape, dtype=np.bool_)
-    some = users >= 0
-    if not some.any():
-        return met
-    matrix, n_items = dataset.matrix, np.int64(dataset.n_items)
-    low, high = int(users[some].min()), int(users[some].max())
-    span = slice(int(matrix.indptr[low]), int(matrix.indptr[high + 1]))
-    row = np.repeat(np.arange(low, high + 1, dtype=np.int64), np.diff(matrix.indptr[low : high + 2]))
-    keys = row * n_items + matrix.indices[span]
-    if not len(keys):
-        return met
-    wanted = users[some].astype(np.int64)[:, None] * n_items + np.maximum(drawn[some], 0)
-    found = np.searchsorted(keys, wanted)
-    met[some] = keys[np.minimum(found, len(keys) - 1)] == wanted
-    return met
+def _strangers(
+    near: Ints, users: NDArray[np.int32], groups: Strata, dataset: Dataset, rng: np.random.Generator
+) -> tuple[Ints, NDArray[np.bool_]]:
+    """For each item an item as popular, both int64 [b, k], and whether that is another item, and one that the user did not meet."""
+    keys = _met_keys(users, dataset)
+    drawn, fair = np.zeros_like(near), np.zeros(near.shape, dtype=np.bool_)
+    for _ in range(ROUNDS):
+        row, place = np.nonzero(~fair)
+        if not len(row):
+            break
+        item = near[row, place]
+        group = groups.of[item]
+        at = (rng.random(len(row)) * groups.size[group]).astype(np.int64)
+        other = groups.order[groups.first[group] + at]
+        drawn[row, place] = other
+        wanted = users[row].astype(np.int64) * dataset.n_items + other
+        met = keys[np.searchsorted(keys, wanted)] == wanted
+        fair[row, place] = ~met & (other != item)
+    return drawn, fair
+
+
+def _met_keys(users: NDArray[np.int32], dataset: Dataset) -> Ints:
+    """user · n_items + item of all that the users from the first to the last of `users` met, sorted, and one greater than all keys; -1 is
+    nobody and met nothing."""
+    indptr, n_items = dataset.matrix.indptr, np.int64(dataset.n_items)
+    end = np.array([dataset.n_users * n_items], dtype=np.int64)
+    some = users[users >= 0]
+    if not len(some):
+        return end
+    low, high = int(some.min()), int(some.max())
+    row = np.repeat(np.arange(low, high + 1, dtype=np.int64), np.diff(indptr[low : high + 2]))
+    return np.concatenate([row * n_items + dataset.matrix.indices[int(indptr[low]) : int(indptr[high + 1])], end])
 
 
 def rests_on(records: pl.DataFrame, evidence: pl.DataFrame, dataset: Dataset) -> RestsOn:

@@ -16,14 +16,36 @@ ALL, UNKNOWN = "all", "not in the data"
 Floats = NDArray[np.float64]
 
 
-def wilson(successes: Floats, n: Floats) -> tuple[Floats, Floats]:
-    """95% interval of a share (Wilson, Journal of the American Statistical Association 22(158), 1927); NaN where n is 0."""
+def wilson(successes: Floats, n: Floats, effect: Floats | float = 1.0) -> tuple[Floats, Floats]:
+    """95% interval of a share (Wilson, Journal of the American Statistical Association 22(158), 1927); NaN where n is 0.
+
+    Args:
+        effect: design effect (`design_effect`): n observations tell as much as n / effect independent ones.
+    """
     z2 = CONFIDENCE_Z**2
     with np.errstate(invalid="ignore", divide="ignore"):
         share = successes / n
+        n = n / effect
         middle = (share + z2 / (2 * n)) / (1 + z2 / n)
         half = CONFIDENCE_Z / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
     return np.clip(middle - half, 0, share), np.clip(middle + half, share, 1)
+
+
+def design_effect(subjects: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """How many times the variance of a share is what it were if all records were independent, at least 1: frame `key`, `effect`.
+
+    Source: Kish, Survey Sampling (1965), with the variance of a ratio between subjects. Where no record or every one is hallucinated, or
+    all are of one subject, nothing can be seen of it, and the records of one subject are taken to be all alike.
+
+    Args:
+        subjects: a row a subject of each group: `key`, `n` (judged, at least 1), `hallucinated`.
+    """
+    n, bad = pl.col("n"), pl.col("hallucinated")
+    share = bad.sum() / n.sum()
+    squares = (bad - share * n).pow(2).sum() * pl.len() / (pl.len() - 1)
+    seen = (share > 0) & (share < 1) & (pl.len() > 1)
+    effect = pl.when(seen).then(squares / (share * (1 - share) * n.sum())).otherwise(n.pow(2).sum() / n.sum())
+    return subjects.group_by(key).agg(effect=pl.max_horizontal(effect, 1.0))
 
 
 def quarters(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
@@ -38,18 +60,21 @@ def summary(records: pl.DataFrame) -> pl.DataFrame:
     """Hallucination rates (`Checks.summary`).
 
     Args:
-        records: `task`, `model`, `by`, `group`, `place` (of the group), `judged`, `hallucinated`.
+        records: `task`, `model`, `user`, `item`, `by`, `group`, `place` (of the group), `judged`, `hallucinated`.
     """
     whole = records.with_columns(by=pl.lit(ALL), group=pl.lit(ALL), place=pl.lit(-1, records.schema["place"]))
     both = pl.concat([whole, records])
-    counted = both.group_by("task", "model", "by", "place", "group").agg(
+    key = ["task", "model", "by", "place", "group"]
+    sums = pl.col("records", "n", "hallucinated").sum()
+    each = both.group_by(*key, subject=pl.coalesce("user", "item")).agg(
         records=pl.len().cast(pl.Int64), n=pl.col("judged").sum().cast(pl.Int64), hallucinated=pl.col("hallucinated").sum().cast(pl.Int64)
     )
-    counted = counted.sort("task", "model", "by", "place")
-    low, high = wilson(counted["hallucinated"].to_numpy().astype(np.float64), counted["n"].to_numpy().astype(np.float64))
+    effects = design_effect(each.filter(pl.col("n") > 0), key)
+    counted = each.group_by(key).agg(sums).join(effects, on=key, how="left", nulls_equal=True).sort("task", "model", "by", "place")
+    low, high = wilson(*(counted[name].cast(pl.Float64).to_numpy() for name in ("hallucinated", "n", "effect")))
     rate = pl.when(pl.col("n") > 0).then(pl.col("hallucinated") / pl.col("n"))
     ends = [pl.Series("low", low, nan_to_null=True), pl.Series("high", high, nan_to_null=True)]
-    return counted.with_columns(rate=rate).with_columns(ends).drop("place")
+    return counted.with_columns(rate=rate).with_columns(ends).drop("place", "effect")
 
 
 def grounding(records: pl.DataFrame, seed: int) -> pl.DataFrame:

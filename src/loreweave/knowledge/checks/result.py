@@ -23,16 +23,19 @@ class Checks:
             `group` (of history length, or of how many people met an item), `against` (`evidence`, `history`, `item`: what the text is
             judged by; null: nothing), `auc` and `auc_dealt` (Float64, null where not judged; the latter of another record's text in its
             place), `ungrounded` (AUC below one half, unless it is of an interest against a whole
-            history), `judged` (it could have been `ungrounded`, or has a problem of `HALLUCINATED`), `hallucinated`,
-            `problems` (list of `kind:detail`).
+            history), `judged` (it could have been found to be `HALLUCINATED`: it has an AUC that counts, or evidence to look up, or it is
+            the text of an item that has attributes to contradict; no interest of a person who is not in the data), `hallucinated` (judged,
+            and it has such a problem), `problems` (list of `kind:detail`).
         summary: hallucination rates: `task`, `model`, `by` (`all`, `history length`, `popularity`), `group`, `records`, `n` (judged),
-            `hallucinated`, `rate` (null where n is 0), `low`, `high` (Wilson, 95%). Groups of one `by` add up to `all`.
+            `hallucinated`, `rate` (null where n is 0), `low`, `high` (Wilson, 95%, of as many records as those of the same user, or item,
+            are worth: `rates.design_effect`). Groups of one `by` add up to `all`.
         grounding: `task`, `model`, `against`, `n`, `auc` (mean), `low`, `high` (95%, bootstrap over users, or over items where there are
-            none), `dealt` (mean AUC of the same texts dealt out anew), `below`, `dealt_below` (shares under one half).
+            none), `dealt` (mean AUC of the same texts dealt out anew), `below`, `dealt_below` (shares under one half); both of the dealt
+            ones null where a single record has none to change with.
         found: `task`, `model`, `kind` (of problem), `records` (that have it), `of` (records of the task and model).
         examples: `task`, `model`, `side` (`worst`, `best`), `user`, `item`, `text`, `rests_on` (list of titles), `auc`, `problems`.
         truth: for a simulated world, interests against what is true of it: `model`, `precision`, `recall`, `f1`, `outdated`, `unmapped`.
-        notes: what could not be judged, counted.
+        notes: what the caller had to say, and what could not be judged, counted.
     """
 
     knowledge: Knowledge

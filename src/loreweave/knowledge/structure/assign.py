@@ -27,8 +27,7 @@ from loreweave.files import (
 )
 from loreweave.knowledge.records import INTERESTS, Knowledge
 from loreweave.knowledge.structure.choose import CURVE
-from loreweave.knowledge.structure.cluster import nearest
-from loreweave.knowledge.structure.phrases import UNKNOWN, encoded, spoken, told
+from loreweave.knowledge.structure.phrases import UNKNOWN, encoded, put, spoken, told, turned_down
 from loreweave.language.base import TextEncoder, Vectors
 
 CLUSTERS: dict[str, pl.DataType] = {
@@ -93,23 +92,16 @@ class Structure:
         """
         if encoder.name != self.encoder:
             raise ConfigError(f"these interests were made with the encoder {self.encoder}, not {encoder.name}; give that one")
-        frame = pl.DataFrame({"phrase": phrases.cast(pl.String)}).join(self.phrases, on="phrase", how="left", maintain_order="left")
-        new = frame.filter(pl.col("cluster").is_null())["phrase"].unique(maintain_order=True)
-        found = pl.DataFrame(schema={"phrase": pl.String(), "nearest": pl.Int32(), "similarity": pl.Float32()})
-        if len(new) and len(self.centres):
-            vectors = encoded(new, encoder)
-            known = vectors.any(axis=1)
-            which, cosine = nearest(vectors[known], self.centres)
-            found = pl.DataFrame({"phrase": new.filter(pl.Series(known)), "nearest": which[:, 0], "similarity": cosine[:, 0]}, found.schema)
-        frame = frame.join(found, on="phrase", how="left", maintain_order="left")
-        return frame.select("phrase", pl.coalesce("cluster", "nearest").alias("cluster"), "similarity")
+        new = phrases.cast(pl.String).unique(maintain_order=True)
+        new = new.filter(~new.is_in(self.phrases["phrase"].implode()))
+        return put(phrases, self.phrases, self.centres, new, encoded(new, encoder) if len(self.centres) else self.centres)
 
     def assign(self, knowledge: Knowledge, encoder: TextEncoder) -> Knowledge:
         """The interest records of `knowledge`, each put to one of these interests; nothing is clustered anew.
 
         Phrases are cleaned as they were for clustering. A record is dropped, and counted in the notes, where its phrase does not survive
         cleaning, is nearer to a cluster that was dropped, or is less than `min_similarity` like any. Records of other kinds, and whatever a
-        `person` said, stay as they are.
+        `person` said, stay as they are; what the person gave less weight is not inferred again under another name.
 
         Raises:
             ConfigError: another encoder than the centres were made with.
@@ -128,7 +120,9 @@ class Structure:
         for reason, condition in out.items():
             dropped[reason] = int(records.select(condition.sum()).item())
             records = records.filter(~condition)
-        return told(knowledge, said, records.with_columns(interest="to"), self.interests, dropped)[0]
+        kept = self.clusters.select(pl.when("kept").then("interest")).to_series()
+        turned = turned_down(said, self.nearest(said.corrected["phrase"], encoder), kept, self.min_similarity)
+        return told(knowledge, said, records.with_columns(interest="to"), self.interests, turned, dropped)[0]
 
     def save(self, folder: Path | str) -> None:
         """Write `manifest.json`, `arrays.safetensors`, `clusters.parquet`, `phrases.parquet`, `curve.parquet`; replaces an older structure.

@@ -17,7 +17,7 @@ from loreweave.knowledge.records import INTERESTS, Knowledge
 from loreweave.knowledge.structure.assign import CLUSTERS, Criterion, Structure
 from loreweave.knowledge.structure.choose import CURVE, curve, pick
 from loreweave.knowledge.structure.cluster import Ints, partition, soft_membership, spherical_kmeans
-from loreweave.knowledge.structure.phrases import UNKNOWN, Spoken, distinct, encoded, spoken, told
+from loreweave.knowledge.structure.phrases import UNKNOWN, Spoken, distinct, encoded, put, spoken, told, turned_down
 from loreweave.language.base import TextEncoder, Vectors
 
 MIN_HOLDERS, MAX_SHARE = 2, 0.2
@@ -34,13 +34,14 @@ WIDE = "of interests held by at least a fifth of all users"
 @dataclass(frozen=True)
 class _Clustering:
     """centres float32 [k, d]; which and cosine [n, m], the nearest centres of each phrase; clusters, frame of `CLUSTERS`; phrases, frame
-    `phrase`, `cluster`."""
+    `phrase`, `cluster`; min_similarity as in `Structure`."""
 
     centres: Vectors
     which: Ints
     cosine: Vectors
     clusters: pl.DataFrame
     phrases: pl.DataFrame
+    min_similarity: float
 
 
 def structure(
@@ -58,6 +59,8 @@ def structure(
     least a fifth of all are dropped; each is called by the phrase nearest its centre. Records keep their weight, text and evidence and get
     the interest of their phrase. Records of other kinds stay as they are, and so does whatever a `person` said, under the interest id the
     person saw; where the same user has that very interest by inference too, the person's word replaces it.
+    A person's interest is put to the cluster of its label, as any phrase is: where the person gave it less weight than what was inferred of
+    them in that cluster has, the inferred record falls out, so that what is switched off does not come back under another name.
 
     Args:
         knowledge: records of kind `interest` whose `text` is a phrase, any number of other kinds.
@@ -85,15 +88,22 @@ def structure(
     vectors = encoded(phrases["phrase"], encoder)
     said, phrases, vectors = _without_unknown(said, phrases, vectors)
     weights = phrases["holders"].to_numpy()
+    unheard = said.corrected["phrase"].unique(maintain_order=True)
+    unheard = unheard.filter(~unheard.is_in(phrases["phrase"].implode()))
+    corrected = encoded(unheard, encoder)
 
     def clustered(k: int) -> _Clustering:
         centres = spherical_kmeans(vectors, weights, k, np.random.default_rng((seed, k))) if len(vectors) else vectors
         return _named(said, phrases, *partition(vectors, centres, MEMBERSHIPS), n_users)
 
+    def known_by(clustering: _Clustering) -> tuple[Knowledge, dict[str, int]]:
+        found = put(said.corrected["phrase"], clustering.phrases, clustering.centres, unheard, corrected)
+        return _known(knowledge, said, clustering, found)
+
     def judge(k: int) -> tuple[float, float | None]:
         clustering = clustered(k)
         covered = _held(said, clustering)[0]["user"].n_unique() / n_users
-        return covered, None if score is None else float(score(_known(knowledge, said, clustering)[0]))
+        return covered, None if score is None else float(score(known_by(clustering)[0]))
 
     criterion: Criterion = "given"
     searched = pl.DataFrame(schema=CURVE)
@@ -105,14 +115,14 @@ def structure(
             edge = f"{interests} interests, chosen by {criterion}, are the most that were tried; more may be better"
             knowledge = replace(knowledge, notes=(*knowledge.notes, edge))
     clustering = clustered(interests or 1)
-    known, dropped = _known(knowledge, said, clustering)
+    known, dropped = known_by(clustering)
     return known, Structure(
         encoder=encoder.name,
         centres=clustering.centres,
         clusters=clustering.clusters,
         phrases=clustering.phrases,
         membership=soft_membership(clustering.which, clustering.cosine, len(clustering.centres), TEMPERATURE, THRESHOLD),
-        min_similarity=_outlying(clustering.cosine[:, :1].ravel(), weights),
+        min_similarity=clustering.min_similarity,
         n_users=n_users,
         dropped=dropped,
         criterion=criterion,
@@ -129,7 +139,7 @@ def _without_unknown(said: Spoken, phrases: pl.DataFrame, vectors: Vectors) -> t
     phrases = phrases.filter(pl.Series(known))
     records = said.records.join(phrases, on="phrase", how="semi", maintain_order="left")
     dropped = said.dropped | {UNKNOWN: said.records.height - records.height}
-    return Spoken(records, said.aside, dropped), phrases, vectors[known]
+    return Spoken(records, said.aside, said.corrected, dropped), phrases, vectors[known]
 
 
 def _named(said: Spoken, phrases: pl.DataFrame, centres: Vectors, which: Ints, cosine: Vectors, n_users: int) -> _Clustering:
@@ -147,7 +157,8 @@ def _named(said: Spoken, phrases: pl.DataFrame, centres: Vectors, which: Ints, c
         holders="held_by",
         kept=(pl.col("held_by") >= MIN_HOLDERS) & (pl.col("held_by") < MAX_SHARE * n_users),
     )
-    return _Clustering(centres, which, cosine, clusters.select(list(CLUSTERS)), own.select("phrase", "cluster"))
+    outlying = _outlying(cosine[:, :1].ravel(), phrases["holders"].to_numpy())
+    return _Clustering(centres, which, cosine, clusters.select(list(CLUSTERS)), own.select("phrase", "cluster"), outlying)
 
 
 def _held(said: Spoken, clustering: _Clustering) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -160,10 +171,12 @@ def _held(said: Spoken, clustering: _Clustering) -> tuple[pl.DataFrame, dict[str
     return records.filter("kept").with_columns(interest="to"), {LONELY: lonely, WIDE: gone.height - lonely}
 
 
-def _known(knowledge: Knowledge, said: Spoken, clustering: _Clustering) -> tuple[Knowledge, dict[str, int]]:
+def _known(knowledge: Knowledge, said: Spoken, clustering: _Clustering, found: pl.DataFrame) -> tuple[Knowledge, dict[str, int]]:
     held, dropped = _held(said, clustering)
     kept = clustering.clusters.filter("kept").select(list(INTERESTS))
-    return told(knowledge, said, held, kept, said.dropped | dropped)
+    ids = clustering.clusters.select(pl.when("kept").then("interest")).to_series()
+    turned = turned_down(said, found, ids, clustering.min_similarity)
+    return told(knowledge, said, held, kept, turned, said.dropped | dropped)
 
 
 def _outlying(cosine: Vectors, holders: Ints) -> float:

@@ -11,6 +11,7 @@ import polars as pl
 from loreweave.errors import DataError
 from loreweave.knowledge.records import SCHEMA, Knowledge
 from loreweave.knowledge.structure.clean import LONGEST, SHORTEST, clean
+from loreweave.knowledge.structure.cluster import nearest
 from loreweave.language.base import TextEncoder, Vectors
 
 OFF, SHORT, LONG = "switched off (weight 0)", f"of fewer than {SHORTEST} characters once cleaned", f"of more than {LONGEST} characters"
@@ -26,11 +27,13 @@ class Spoken:
             derived from titles).
         aside: all other records, with `row`: other kinds, and whatever a `person` said. That is kept under the interest id that the person
             saw: an interest corrected or switched off by hand must not come back, nor move, because phrases were clustered anew.
+        corrected: the interests that a person spoke of: `user`, `phrase` (the cleaned label), `weight`.
         dropped: reason → records.
     """
 
     records: pl.DataFrame
     aside: pl.DataFrame
+    corrected: pl.DataFrame
     dropped: dict[str, int]
 
 
@@ -49,7 +52,10 @@ def spoken(knowledge: Knowledge) -> Spoken:
     for reason, out in reasons.items():
         dropped[reason] = int(said.select(out.sum()).item())
         said = said.filter(~out)
-    return Spoken(said, aside, dropped)
+    person = aside.filter((pl.col("kind") == "interest") & (pl.col("source") == "person"))
+    person = person.join(knowledge.interests, on="interest", how="left", maintain_order="left")
+    person = person.select("user", "weight", phrase=clean(person.select(pl.coalesce("label", "interest")).to_series()))
+    return Spoken(said, aside, person.filter(pl.col("phrase") != ""), dropped)
 
 
 def distinct(said: pl.DataFrame) -> pl.DataFrame:
@@ -81,8 +87,41 @@ def encoded(phrases: pl.Series, encoder: TextEncoder) -> Vectors:
     return vectors / length
 
 
+def put(phrases: pl.Series, clustered: pl.DataFrame, centres: Vectors, new: pl.Series, vectors: Vectors) -> pl.DataFrame:
+    """The cluster of each cleaned phrase: its own where the phrase was clustered, else that of the nearest centre.
+
+    Args:
+        clustered: `phrase`, `cluster` (Int32).
+        new, vectors: the phrases that were not clustered, each once, and float32 [n, d] (`encoded`).
+
+    Returns:
+        Frame `phrase`, `cluster`, `similarity` (`Structure.nearest`).
+    """
+    frame = pl.DataFrame({"phrase": phrases.cast(pl.String)}).join(clustered, on="phrase", how="left", maintain_order="left")
+    found = pl.DataFrame(schema={"phrase": pl.String(), "nearest": pl.Int32(), "similarity": pl.Float32()})
+    if len(new) and len(centres):
+        known = vectors.any(axis=1)
+        which, cosine = nearest(vectors[known], centres)
+        found = pl.DataFrame({"phrase": new.filter(pl.Series(known)), "nearest": which[:, 0], "similarity": cosine[:, 0]}, found.schema)
+    frame = frame.join(found, on="phrase", how="left", maintain_order="left")
+    return frame.select("phrase", pl.coalesce("cluster", "nearest").alias("cluster"), "similarity")
+
+
+def turned_down(said: Spoken, found: pl.DataFrame, interests: pl.Series, min_similarity: float) -> pl.DataFrame:
+    """What persons said of interests, under the new ids: frame `user`, `interest`, `most` (the least weight that they gave).
+
+    Args:
+        found: `put` of `said.corrected`.
+        interests: the new id of each cluster; null where it was dropped.
+        min_similarity: cosine below which a phrase is put to no interest.
+    """
+    to = pl.DataFrame({"to": interests}).with_row_index("cluster").select(pl.col("cluster").cast(pl.Int32), "to")
+    close = found.filter(pl.col("similarity").fill_null(1.0) >= min_similarity).unique("phrase").join(to, on="cluster").drop_nulls("to")
+    return said.corrected.join(close, on="phrase").group_by("user", pl.col("to").alias("interest")).agg(most=pl.col("weight").min())
+
+
 def told(
-    knowledge: Knowledge, said: Spoken, held: pl.DataFrame, interests: pl.DataFrame, dropped: Mapping[str, int]
+    knowledge: Knowledge, said: Spoken, held: pl.DataFrame, interests: pl.DataFrame, turned: pl.DataFrame, dropped: Mapping[str, int]
 ) -> tuple[Knowledge, dict[str, int]]:
     """Knowledge of new interests.
 
@@ -90,12 +129,15 @@ def told(
         knowledge: what was clustered.
         held: `said.records` without those that were dropped, their `interest` the new one.
         interests: frame of `records.INTERESTS`, the new interests.
+        turned: `turned_down`: a record of a greater weight than the person gave falls out, however the interest was called then.
         dropped: reason → records, for those that are missing in `held`.
 
     Returns:
         The knowledge, notes included, and the counts with those overridden by a person added: records in = records out + Σ counts.
     """
     person = pl.col("source") == "person"
+    held = held.join(turned, on=["user", "interest"], how="left", maintain_order="left")
+    held = held.filter(pl.col("most").is_null() | (pl.col("weight") <= pl.col("most")))
     rest = pl.concat([held.select("row", *SCHEMA), said.aside.filter(~person)]).sort("row").drop("row")
     corrected = said.aside.filter(person).drop("row")
     known = knowledge.interests
