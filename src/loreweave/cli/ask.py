@@ -101,7 +101,8 @@ def plan(
             "in the store": f"{found.answered:,} answered, {found.failed:,} failed, {found.excluded:,} excluded",
             "to ask": f"{found.to_ask:,}",
             "too long": f"{found.too_long:,}",
-            "left out of histories": f"{found.left_out:,} items",
+            "not asked about": ", ".join(f"{count:,} {what}" for what, count in found.passed_over.items()) or "nobody",
+            "left out of prompts": f"{found.left_out:,} history items, {found.cut:,} characters of texts",
             "tokens": f"about {found.tokens_in:,} in, at most {found.tokens_out:,} out",
             "price": "not known for this model; give one with --prices"
             if found.price is None

@@ -13,7 +13,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -53,6 +53,8 @@ class Plan:
         too_long: prompts past the model's context, which are never sent.
         to_ask: requests that a run would send.
         left_out: history items that did not fit into the prompts to send.
+        cut: characters of the catalogue's texts that did not.
+        passed_over: who is not asked about, and why: reason → how many.
         tokens_in: estimate for the prompts to send.
         tokens_out: at most.
         price: USD at most for one answer to each; None where it is not known. What is asked again for its form comes on top.
@@ -65,6 +67,8 @@ class Plan:
     too_long: int = 0
     to_ask: int = 0
     left_out: int = 0
+    cut: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
     tokens_in: int = 0
     tokens_out: int = 0
     price: float | None = 0.0
@@ -118,7 +122,7 @@ def plan(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel, store
     Args:
         store: where answers are; None: there is none yet.
     """
-    found = Plan()
+    found = Plan(passed_over=task.passed_over(dataset))
     for chunk in _chunks(questions(task, dataset, model)):
         known = {} if store is None else store.statuses([question.key for question in chunk])
         for question in chunk:
@@ -135,6 +139,7 @@ def plan(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel, store
             else:
                 found.to_ask += 1
                 found.left_out += question.subject.left_out
+                found.cut += question.subject.cut
                 found.tokens_in += _tokens_in(question.request, model)
                 found.tokens_out += question.request.max_tokens
     found.price = price(found.tokens_in, found.tokens_out)
