@@ -317,6 +317,14 @@ def test_an_error_of_whoever_gives_the_requests_comes_through() -> None:
 
 
 def test_an_interrupt_is_heard_while_nothing_is_answered() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process begun in the background ignores interrupts
+    try:
+        _interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted() -> None:
     with serving(latency=20) as server:
         threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         started = time.monotonic()
