@@ -57,7 +57,8 @@ def genres_alone(dataset: Dataset) -> Dataset:
 
 
 def half_of(dataset: Dataset) -> Dataset:
-    """A random half of everybody's items, at least one: what the other half is like must be said from this one."""
+    """A random half of everybody's items, at least one. An interest inferred from it rests on no item of the other half, so that its weight is
+    learnt on items that did not give rise to it; the price is half of the evidence."""
     log, rng = dataset.interactions, np.random.default_rng(1)
     order = np.lexsort((rng.random(len(log)), log.user))
     user = log.user[order]
@@ -98,7 +99,10 @@ def compared(dataset: Dataset, source: Any, out: Path, how: str, seeds: tuple[in
     cells = [json.loads(path.read_text()) | {"path": path} for path in (out / "cells").glob("*.json")]
     arms = {}
     for arm in ("real", "none", "shuffled"):
-        users = [pl.read_parquet(cell["path"].with_suffix(".parquet")).select("user", METRIC) for cell in cells if cell["knowledge"] == arm]
+        own = [cell for cell in cells if cell["knowledge"] == arm]
+        if sorted(cell["seed"] for cell in own) != sorted(seeds):
+            raise SystemExit(f"{out} holds cells of another run; give a fresh --out")
+        users = [pl.read_parquet(cell["path"].with_suffix(".parquet")).select("user", METRIC) for cell in own]
         arms[arm] = pl.concat(users).group_by("user").agg(pl.col(METRIC).mean()).sort("user")
     return result, arms
 
@@ -142,8 +146,8 @@ def main() -> None:
     if arguments.only in (None, "films"):
         dataset, views = films(root)
         rows, arms = [], {}
-        for number, (name, view) in enumerate(views.items()):
-            result, arms[name] = compared(dataset, Reading(view), arguments.out / f"films-{number}", "leave_last_out", (1,))
+        for name, view in views.items():
+            result, arms[name] = compared(dataset, Reading(view), arguments.out / f"films, {name}", "leave_last_out", (1,))
             rows.append(row_of(name, result, arms[name]))
         pairs = [WRITERS, (WRITERS[0], "genres"), (WRITERS[1], "genres"), ("titles and genres, half of the history", "titles and genres")]
         told["films"] = {"rows": rows, "between": between(pairs, arms)}
@@ -155,8 +159,8 @@ def main() -> None:
         recorded = knowledge.read(root / name, dataset)
         sources = {"recorded": recorded, "titles": Reading(titles_alone), "recorded and titles": Reading(titles_alone, recorded)}
         rows, arms = [], {}
-        for number, (source, given) in enumerate(sources.items()):
-            result, arms[source] = compared(dataset, given, arguments.out / f"{name}-{number}", "given", (1, 2, 3))
+        for source, given in sources.items():
+            result, arms[source] = compared(dataset, given, arguments.out / f"{name}, {source}", "given", (1, 2, 3))
             rows.append(row_of(source, result, arms[source]))
         told[name] = {"rows": rows, "between": between([("recorded", "titles"), ("recorded and titles", "recorded")], arms)}
         show(name, told[name])
