@@ -57,7 +57,7 @@ def genres_alone(dataset: Dataset) -> Dataset:
 
 
 def half_of(dataset: Dataset) -> Dataset:
-    """A random half of everybody's items, at least one. An interest inferred from it rests on no item of the other half, so that its weight is
+    """A random half of everybody's items, at least one. An interest inferred from it rests on no item of the other half, so its weight is
     learnt on items that did not give rise to it; the price is half of the evidence."""
     log, rng = dataset.interactions, np.random.default_rng(1)
     order = np.lexsort((rng.random(len(log)), log.user))
