@@ -125,7 +125,7 @@ def between(pairs: list[tuple[str, str]], arms: dict[str, dict[str, pl.DataFrame
     for left, right in pairs:
         joined = arms[left]["real"].join(arms[right]["real"], on="user", suffix="_right")
         difference = (joined[METRIC] - joined[f"{METRIC}_right"]).to_numpy()
-        (test,) = paired_bootstrap(difference[None, :])
+        (test,) = paired_bootstrap(difference)
         found.append(
             {"sources": f"{left} − {right}", "difference": round(test.difference, 4), "ci": [round(end, 4) for end in test.ci], "p": test.p}
         )

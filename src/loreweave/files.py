@@ -17,6 +17,7 @@ import polars as pl
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+import loreweave
 from loreweave.errors import SavedError
 
 FORMAT_VERSION = 1
@@ -95,10 +96,19 @@ def recover(folder: Path) -> None:
             _aside(folder).rename(folder)
 
 
+def write_text(path: Path, text: str) -> None:
+    """UTF-8 text, atomically."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
 def write_json(path: Path, value: Any) -> None:
     """`value` as JSON, atomically. NaN is refused: it is not JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -165,6 +175,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def write_manifest(folder: Path, told: Mapping[str, Any]) -> None:
+    """The manifest of a saved folder whose other files are all there: format, version, what is `told`, and their digests."""
+    write_json(folder / "manifest.json", {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, **told, "files": digests(folder)})
+
+
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file that lies directly in `folder`, the manifest aside: file name to hexadecimal digits."""
     return {file.name: _digest(file) for file in sorted(folder.iterdir()) if file.is_file() and file.name != "manifest.json"}
@@ -227,10 +242,6 @@ def _remove(saved: Path, rubbish: Path) -> None:
 def _discard(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _sync(path: Path) -> None:

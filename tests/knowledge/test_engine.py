@@ -121,6 +121,17 @@ def test_an_answer_without_the_form_is_asked_for_once_more(store: KnowledgeStore
     assert (row["attempts"], row["tokens_in"], row["price"]) == (2, 200, pytest.approx(0.22))
 
 
+def test_a_repaired_answer_is_replayed_by_the_question_as_it_was_first_put(tmp_path: Path, store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests")
+    model = Scripted(lambda times, request: interests(request) if "could not be used" in request.prompt else "Gladly!")
+    run(task, data, model, store, free)
+    assert set(store.frame()["request"]) == {question.request.hash("scripted") for question in questions(task, data, model)}
+    export_answers(store, tmp_path / "a.jsonl")
+    with KnowledgeStore.open(tmp_path / "again.db", create=True) as again:
+        replayed = run(task, data, Replay(tmp_path / "a.jsonl", "scripted"), again, free)
+    assert (replayed.answered, replayed.repaired) == (N_USERS, 0)
+
+
 def test_twice_without_the_form_is_kept_marked_and_becomes_no_record(store: KnowledgeStore) -> None:
     spoilt = "reader-001 is never told apart"
     model = Scripted(lambda times, request: spoilt if "Volume B" in request.prompt else interests(request))

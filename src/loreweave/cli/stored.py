@@ -77,13 +77,14 @@ def check(
     said = asked.filter(pl.col("status") == "done")
     cut = inputs.choose_split(inputs.Log(data, format, column or (), min_value, k_core).read(), split, seed, {})
     seen = {part.fingerprint: part for part in (cut.train, cut.refit)}
-    foreign = said.filter(~pl.col("as_of").is_in(list(seen)))
-    if said.is_empty() or foreign.height == said.height:
+    ours = said.filter(pl.col("as_of").is_in(list(seen)))
+    if ours.is_empty():
         raise DataError.at("holds no answers about this split of these data; give the --split that they were asked with", path=store)
-    part = seen[said.filter(pl.col("as_of").is_in(list(seen)))["as_of"].value_counts(sort=True)["as_of"][0]]
-    if left := said.filter(pl.col("as_of") != part.fingerprint).height:
+    part = seen[ours["as_of"].value_counts(sort=True)["as_of"][0]]
+    checked = ours.filter(pl.col("as_of") == part.fingerprint)
+    if left := said.height - checked.height:
         note(f"{left} answers about another part or split are not checked")
-    known = records_of(said.filter(pl.col("as_of") == part.fingerprint))
+    known = records_of(checked)
     silent = asked.filter((pl.col("as_of") == part.fingerprint) & (pl.col("status") != "done"))["status"].value_counts().sort("status")
     told = [*known.notes, *(f"{count} questions {status}, so there is nothing to check of them" for status, count in silent.iter_rows())]
     found = judge(known, part, encoder_of(encoder), notes=told)

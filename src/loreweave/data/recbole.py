@@ -38,7 +38,7 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Reading:
     else:
         parts = [(part, _typed(file)) for part, file in split]
         frames = [table.frame.with_columns(part=pl.lit(part)) for part, table in parts]
-        rows = pl.concat([pl.Series([table.row(position) for position in range(len(table))], dtype=pl.Int64) for _, table in parts])
+        rows = pl.concat([table.row_numbers for _, table in parts])
         for _, table in parts:
             _refuse_missing_ids(table, columns)
         try:

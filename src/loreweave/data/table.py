@@ -58,6 +58,11 @@ class Table:
         """The row number of a row of the frame."""
         return self.first_row + position if self.rows is None else int(self.rows[position])
 
+    @property
+    def row_numbers(self) -> pl.Series:
+        """The row numbers of the whole frame, Int64."""
+        return pl.int_range(self.first_row, self.first_row + len(self), eager=True) if self.rows is None else self.rows
+
     def refuse(self, bad: pl.Series, name: str, problem: Callable[[Any], str]) -> None:
         """Raise on the first row where `bad` is true, if there is one; `problem` makes the message from the value of column `name`.
 
@@ -73,9 +78,8 @@ class Table:
         if self.frame.width < 2 or not all(column.null_count() for column in self.frame.iter_columns()):
             return self
         something = self.frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-        rows = pl.Series(range(self.first_row, self.first_row + len(self)), dtype=pl.Int64)
         blank = len(self) - int(something.sum() or 0)
-        return replace(self, frame=self.frame.filter(something), rows=rows.filter(something), blank=blank) if blank else self
+        return replace(self, frame=self.frame.filter(something), rows=self.row_numbers.filter(something), blank=blank) if blank else self
 
     def notes(self) -> tuple[str, ...]:
         """What was skipped."""
@@ -273,7 +277,7 @@ def _read_json_lines(path: Path) -> Table:
         frame = pl.read_ndjson(io.BytesIO(raw), infer_schema_length=None)
         filled = [row for row, line in enumerate(raw.split(b"\n"), 1) if line.strip()] if frame.height <= raw.count(b"\n") else []
         rows = pl.Series(filled, dtype=pl.Int64) if len(filled) == frame.height else None  # blank lines shift the numbers
-        blank = max(0, len(raw.rstrip(b"\n").split(b"\n")) - frame.height) if frame.height else 0
+        blank = max(0, raw.rstrip(b"\n").count(b"\n") + 1 - frame.height) if frame.height else 0
         return Table(str(path), frame, first_row=1, rows=rows, blank=blank)
     except DAMAGED as error:
         failure = error

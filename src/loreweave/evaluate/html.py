@@ -11,7 +11,7 @@ from loreweave.evaluate import html_tables, plots
 from loreweave.evaluate.html_people import people
 from loreweave.evaluate.markup import Markup, facts, figure, joined, legend, listed, safe, section
 from loreweave.evaluate.verdict import Verdict, headline, metric_name, verdicts
-from loreweave.files import write_atomically
+from loreweave.files import write_text
 
 Result = Mapping[str, Any]
 
@@ -25,12 +25,7 @@ def write_report(result: Result, path: Path) -> None:
     Raises:
         SavedError: it cannot be written.
     """
-    text = page(result)
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
+    write_text(path, page(result))
 
 
 def page(result: Result) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loreweave import __version__
 from loreweave.evaluate.markup import Markup, facts, figure, interval, joined, legend, listed, safe, section, table
 from loreweave.evaluate.plots import COLOURS, SERIES, new_axes, themed
-from loreweave.files import write_atomically
+from loreweave.files import write_text
 from loreweave.knowledge.checks import Checks
 
 if TYPE_CHECKING:
@@ -69,12 +69,7 @@ def write_knowledge_report(checks: Checks, path: Path) -> None:
     Raises:
         SavedError: it cannot be written.
     """
-    text = knowledge_page(checks)
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
+    write_text(path, knowledge_page(checks))
 
 
 def headline(checks: Checks) -> str:

@@ -28,7 +28,7 @@ from loreweave.progress import track
 CHUNK = 1000
 """Questions looked up in the store and claimed at a time."""
 LEASE = 3600.0
-"""Seconds after which another process may ask what this one claimed and never answered."""
+"""Seconds after which a process of another container or machine may ask what this one claimed and never answered."""
 
 Price = Callable[[int, int], float | None]
 """Tokens in, tokens out → USD; None where the price is not known."""
@@ -36,9 +36,10 @@ Price = Callable[[int, int], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request about one subject, and the key of its answer in the store."""
+    """One request about one subject, its hash, and the key of its answer in the store. Put again in other words, it keeps both."""
 
     key: str
+    hash: str
     subject: Subject
     request: Request
 
@@ -112,8 +113,9 @@ def questions(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel) 
     as_of = dataset.fingerprint
     for subject in task.subjects(dataset):
         request = task.request(subject)
-        parts = [task.name, task.version, as_of, subject.user or "", subject.item or "", request.hash(model.model)]
-        yield Question(hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest(), subject, request)
+        hashed = request.hash(model.model)
+        parts = [task.name, task.version, as_of, subject.user or "", subject.item or "", hashed]
+        yield Question(hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest(), hashed, subject, request)
 
 
 def plan(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel, store: KnowledgeStore | None, price: Price) -> Plan:
@@ -193,6 +195,19 @@ def run(
     return outcome
 
 
+def judged(task: KnowledgeTask[Any], answer: Answer) -> tuple[str, str | None, tuple[str, ...], Any]:
+    """What becomes of an answer in the store: status, its reason, problems of form, and the typed answer where it has the form."""
+    if answer.finish == "failed":
+        return "failed", answer.reason, (), None
+    if answer.finish == "refusal":
+        return "excluded", answer.reason or "refused", ("refusal",), None
+    try:
+        return "done", None, (), task.parse(answer.text)
+    except AnswerError as error:
+        cut = " (the answer was cut at its token limit)" if answer.finish == "length" else ""
+        return "excluded", f"{error}{cut}", ("form",), None
+
+
 class _Run:
     """One pass of a task over its questions: what is in flight, and what came of it."""
 
@@ -261,7 +276,9 @@ class _Run:
         cost = self.price(answer.tokens_in, answer.tokens_out)
         outcome.tokens_in, outcome.tokens_out = outcome.tokens_in + answer.tokens_in, outcome.tokens_out + answer.tokens_out
         outcome.spent = None if cost is None or outcome.spent is None else outcome.spent + cost
-        status, reason, checks = self._judged(question, answer)
+        status, reason, checks, parsed = judged(self.task, answer)
+        if parsed is not None:
+            checks = tuple(self.task.problems(question.subject, parsed))
         if status == "excluded" and answer.finish != "refusal" and not last:
             status = "queued"
             self.repairs.append((question, reason or ""))
@@ -271,19 +288,6 @@ class _Run:
         outcome.repaired += last and status == "done"
         outcome.failed += status == "failed"
         outcome.excluded += status == "excluded"
-
-    def _judged(self, question: Question, answer: Answer) -> tuple[str, str | None, tuple[str, ...]]:
-        """Status, its reason, and what the task finds wrong with the answer."""
-        if answer.finish == "failed":
-            return "failed", answer.reason, ()
-        if answer.finish == "refusal":
-            return "excluded", answer.reason or "refused", ("refusal",)
-        try:
-            parsed = self.task.parse(answer.text)
-        except AnswerError as error:
-            cut = " (the answer was cut at its token limit)" if answer.finish == "length" else ""
-            return "excluded", f"{error}{cut}", ("form",)
-        return "done", None, tuple(self.task.problems(question.subject, parsed))
 
     def _row(self, question: Question, answer: Answer, status: str, reason: str | None, checks: tuple[str, ...]) -> Stored:
         request, subject = question.request, question.subject
@@ -308,7 +312,7 @@ class _Run:
             attempts=answer.attempts,
             checks=checks,
             served_by=answer.model,
-            request=request.hash(self.model.model),
+            request=question.hash,
         )
 
 

@@ -10,18 +10,15 @@ from pathlib import Path
 import polars as pl
 from pydantic import ValidationError
 
-import loreweave
 from loreweave.errors import DataError, SavedError
 from loreweave.files import (
-    FORMAT_VERSION,
     check_digests,
     check_replaceable,
-    digests,
     folder_written_atomically,
     read_frame,
     read_manifest,
     write_frame,
-    write_json,
+    write_manifest,
 )
 from loreweave.knowledge.records import SCHEMA, Knowledge, Record, incomplete
 
@@ -36,14 +33,7 @@ def save(knowledge: Knowledge, folder: Path | str) -> None:
     with folder_written_atomically(Path(folder)) as temporary:
         write_frame(temporary / "records.parquet", knowledge.records)
         write_frame(temporary / "interests.parquet", knowledge.interests)
-        manifest = {
-            "format": FORMAT_VERSION,
-            "loreweave": loreweave.__version__,
-            "knowledge": knowledge.name,
-            "notes": list(knowledge.notes),
-            "files": digests(temporary),
-        }
-        write_json(temporary / "manifest.json", manifest)
+        write_manifest(temporary, {"knowledge": knowledge.name, "notes": list(knowledge.notes)})
 
 
 def load(folder: Path | str) -> Knowledge:

@@ -15,19 +15,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-import loreweave
 from loreweave.errors import DataError, NotFitted, SavedError
 from loreweave.files import (
-    FORMAT_VERSION,
     check_digests,
     check_replaceable,
-    digests,
     folder_written_atomically,
     read_arrays,
     read_json,
     read_manifest,
     write_arrays,
     write_json,
+    write_manifest,
 )
 from loreweave.language.base import Vectors
 from loreweave.language.vectors import distinct, spread, unit
@@ -96,8 +94,7 @@ class Lsa:
             write_json(temporary / "terms.json", self._terms)
             write_arrays(temporary / "lsa.safetensors", {"idf": self._idf, "components": self._components})
             fit = {"dimensions": self.dimensions, "fingerprint": self._fingerprint}
-            manifest = {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, "lsa": fit, "files": digests(temporary)}
-            write_json(temporary / "manifest.json", manifest)
+            write_manifest(temporary, {"lsa": fit})
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:

@@ -11,18 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import loreweave
 from loreweave.errors import SavedError
 from loreweave.files import (
-    FORMAT_VERSION,
     check_digests,
     check_replaceable,
-    digests,
     folder_written_atomically,
     read_arrays,
     read_manifest,
     write_arrays,
-    write_json,
+    write_manifest,
 )
 
 Optimizers = Mapping[str, torch.optim.Optimizer]
@@ -51,8 +48,7 @@ def save(
     check_replaceable(folder, "checkpoint")
     with folder_written_atomically(folder) as temporary:
         write_arrays(temporary / "checkpoint.safetensors", arrays)
-        manifest = {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, "checkpoint": progress, "files": digests(temporary)}
-        write_json(temporary / "manifest.json", manifest)
+        write_manifest(temporary, {"checkpoint": progress})
 
 
 def load(folder: Path, module: nn.Module, optimizers: Optimizers, generator: torch.Generator) -> tuple[State | None, dict[str, Any]] | None:

@@ -14,23 +14,20 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-import loreweave
 from loreweave.config import Config, build
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Codes, Vocabulary
 from loreweave.errors import ConfigError, DataError, LoreweaveError, NotFitted, SavedError, UnknownId
 from loreweave.files import (
-    FORMAT_VERSION,
     check_digests,
     check_replaceable,
-    digests,
     folder_written_atomically,
     read_arrays,
     read_frame,
     read_manifest,
     write_arrays,
     write_frame,
-    write_json,
+    write_manifest,
 )
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn.ranking import mask_scores, top_items
@@ -441,18 +438,15 @@ class Recommender(ABC):
                 pl.DataFrame({"id": self.interest_ids, "label": pl.Series(self.interest_labels, dtype=pl.String)}),
             )
             self._save_parts(temporary)
-            write_json(
-                temporary / "manifest.json",
+            write_manifest(
+                temporary,
                 {
-                    "format": FORMAT_VERSION,
-                    "loreweave": loreweave.__version__,
                     "model": self.name,
                     "config": self.config.model_dump(mode="json"),
                     "data_fingerprint": self.data_fingerprint,
                     "seconds_to_fit": self.seconds_to_fit,
                     "metrics": self.metrics,
                     "origin": self.origin,
-                    "files": digests(temporary),
                 },
             )
 

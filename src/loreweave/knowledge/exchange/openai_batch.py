@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from loreweave.errors import DataError
+from loreweave.knowledge.engine import judged
 from loreweave.knowledge.exchange.tables import refuse_bad_line
 from loreweave.knowledge.store import KnowledgeStore, Stored
-from loreweave.knowledge.tasks.answers import AnswerError
 from loreweave.knowledge.tasks.base import KnowledgeTask
 from loreweave.language.base import Answer, Finish
 
@@ -105,24 +105,15 @@ def import_batch(store: KnowledgeStore, path: Path | str, task: KnowledgeTask[An
 
 
 def _row(template: Stored, answer: Answer, task: KnowledgeTask[Any]) -> Stored:
-    status, reason, checks = "done", answer.reason, template.checks
-    if answer.finish == "failed":
-        status = "failed"
-    elif answer.finish == "refusal":
-        status, checks = "excluded", ("refusal",)
-    else:
-        try:
-            task.parse(answer.text)
-        except AnswerError as error:
-            status, reason, checks = "excluded", str(error), ("form",)
+    status, reason, checks, _ = judged(task, answer)
     return replace(
         template,
         text=answer.text,
         status=status,
         finish=answer.finish,
-        reason=reason,
+        reason=reason or answer.reason,
         tokens_in=answer.tokens_in,
         tokens_out=answer.tokens_out,
-        checks=checks,
+        checks=checks or template.checks,
         served_by=answer.model,
     )

@@ -10,20 +10,17 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-import loreweave
 from loreweave.errors import ConfigError, SavedError
 from loreweave.files import (
-    FORMAT_VERSION,
     check_digests,
     check_replaceable,
-    digests,
     folder_written_atomically,
     read_arrays,
     read_frame,
     read_manifest,
     write_arrays,
     write_frame,
-    write_json,
+    write_manifest,
 )
 from loreweave.knowledge.records import INTERESTS, Knowledge
 from loreweave.knowledge.structure.choose import CURVE
@@ -137,13 +134,7 @@ class Structure:
             for name in ("clusters", "phrases", "curve"):
                 write_frame(temporary / f"{name}.parquet", getattr(self, name))
             told_once = ("encoder", "min_similarity", "n_users", "dropped", "criterion", "seed")
-            manifest = {
-                "format": FORMAT_VERSION,
-                "loreweave": loreweave.__version__,
-                "structure": {name: getattr(self, name) for name in told_once},
-                "files": digests(temporary),
-            }
-            write_json(temporary / "manifest.json", manifest)
+            write_manifest(temporary, {"structure": {name: getattr(self, name) for name in told_once}})
 
     @classmethod
     def load(cls, folder: Path | str) -> Structure:
