@@ -1,12 +1,14 @@
 """What are interests worth that rest on genres, on titles, on film texts by two language models, or on half of a history?
 
-    python bench/text_sources.py [--out runs/sources] [--only films|dbbook2014|book-crossing]
+    python bench/text_sources.py [--out runs/sources] [--only films|halves|dbbook2014|book-crossing]
 
 Needs $LOREWEAVE_DATA. Every source gives interests by the same log-odds (`Statistical`), so what differs is what it reads; every arm runs
 the same model (cikg-linear, settings chosen on validation for real and none apart) on the same split, and is held against no knowledge
 and against its own interests shuffled between people. Films: ml-latest-small, the films that both models wrote about, each text cut to as
-many words as the shorter of the two, leave-last-out. Books: dbbook2014 and book-crossing, the published split, interests from titles beside
-the recorded ones (which rest on train and validation). Prints a table and one JSON line.
+many words as the shorter of the two, leave-last-out. Half histories: everybody's films cut in two halves at random, interests from the one
+half, tested on the other, against interests that rest on the tested half too: what a source gains by having seen the answer. Books:
+dbbook2014 and book-crossing, the published split, interests from titles beside the recorded ones (which rest on train and validation).
+What is finished is kept in --out. Prints tables and one JSON line.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ import numpy as np
 import polars as pl
 
 from loreweave import data, knowledge
-from loreweave.data import Dataset
+from loreweave.data import Dataset, k_core
 from loreweave.evaluate import compare
 from loreweave.evaluate.statistics import holm, paired_bootstrap
 from loreweave.knowledge import Knowledge, Statistical
+from loreweave.knowledge.exchange import read_exchange
 
 MODEL, METRIC = "cikg-linear", "ndcg@20"
 WRITERS = ("deepseek-chat", "gpt-3.5-turbo")
@@ -70,12 +73,14 @@ def half_of(dataset: Dataset) -> Dataset:
 
 def films(root: Path) -> tuple[Dataset, dict[str, Callable[[Dataset], Dataset]]]:
     """ml-latest-small on the films that both writers wrote about, and the views of it."""
-    told = pl.read_ndjson(root / "movielens-texts/texts.jsonl").with_columns(item=pl.col("movie_id").cast(pl.String))
-    wide = told.filter(pl.col("model").is_in(WRITERS)).pivot("model", index="item", values="text", aggregate_function="first").drop_nulls()
+    texts = (read_exchange(root / "movielens-texts/texts.jsonl", model=name).records for name in WRITERS)
+    first, second = (written.select("item", pl.col("text").alias(name)) for name, written in zip(WRITERS, texts, strict=True))
+    wide = first.join(second, on="item")
     dataset = data.read(root / "ml-latest-small")
     raw = pl.Series("item", dataset.items.ids.cast(pl.String))
     covered = raw.is_in(wide["item"].implode()).to_numpy()
-    dataset = dataset.with_interactions(dataset.interactions.take(covered[dataset.interactions.item]))
+    dataset = k_core(dataset.with_interactions(dataset.interactions.take(covered[dataset.interactions.item])), 1)
+    raw = pl.Series("item", dataset.items.ids.cast(pl.String))
     words = wide.with_columns(pl.col(name).str.split(" ") for name in WRITERS)
     words = words.with_columns(least=pl.min_horizontal(pl.col(name).list.len() for name in WRITERS))
     cut = words.select("item", *(pl.col(name).list.head("least").list.join(" ") for name in WRITERS))
@@ -93,9 +98,11 @@ def films(root: Path) -> tuple[Dataset, dict[str, Callable[[Dataset], Dataset]]]
     return dataset, views
 
 
-def compared(dataset: Dataset, source: Any, out: Path, how: str, seeds: tuple[int, ...]) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
+def compared(
+    dataset: Dataset, source: Any, out: Path, how: str, seeds: tuple[int, ...], **options: float
+) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
     """The result of a comparison, and each user's metric by arm, averaged over seeds."""
-    result = compare(dataset, [MODEL], out, knowledge=source, how=how, seeds=seeds)
+    result = compare(dataset, [MODEL], out, knowledge=source, how=how, seeds=seeds, **options)
     cells = [json.loads(path.read_text()) | {"path": path} for path in (out / "cells").glob("*.json")]
     arms = {}
     for arm in ("real", "none", "shuffled"):
@@ -137,7 +144,7 @@ def between(pairs: list[tuple[str, str]], arms: dict[str, dict[str, pl.DataFrame
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/sources"))
-    parser.add_argument("--only", choices=("films", "dbbook2014", "book-crossing"))
+    parser.add_argument("--only", choices=("films", "halves", "dbbook2014", "book-crossing"))
     arguments = parser.parse_args()
     if "LOREWEAVE_DATA" not in os.environ:
         raise SystemExit("set LOREWEAVE_DATA to the folder that holds the data sets")
@@ -152,6 +159,16 @@ def main() -> None:
         pairs = [WRITERS, (WRITERS[0], "genres"), (WRITERS[1], "genres"), ("titles and genres, half of the history", "titles and genres")]
         told["films"] = {"rows": rows, "between": between(pairs, arms)}
         show("ml-latest-small", told["films"])
+    if arguments.only in (None, "halves"):
+        whole, _ = films(root)
+        clean, leaky = "the half trained on", "both halves, the tested one too"
+        shown: dict[str, Callable[[Dataset], Dataset]] = {clean: lambda half: half, leaky: lambda half: whole}
+        rows, arms = [], {}
+        for name, view in shown.items():
+            result, arms[name] = compared(whole, Reading(view), arguments.out / f"halves, {name}", "ratio", (1, 2, 3), test=0.5)
+            rows.append(row_of(name, result, arms[name]))
+        told["halves"] = {"rows": rows, "between": between([(leaky, clean)], arms)}
+        show("ml-latest-small, halves", told["halves"])
     for name in ("dbbook2014", "book-crossing"):
         if arguments.only not in (None, name):
             continue

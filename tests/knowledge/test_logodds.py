@@ -26,3 +26,10 @@ def test_finite_and_positive_where_the_group_has_more_of_it(draws: int, rest: in
     more = (counts + alpha) / (draws + prior) - (elsewhere + alpha) / (rest + prior)
     clear = np.abs(more) > 1e-9
     assert ((z > 0) == (more > 0))[clear].all()
+
+
+def test_what_everybody_always_meets_stands_out_nowhere() -> None:
+    draws = np.array([3, 2000], dtype=np.float32)
+    z = z_scores(draws, draws, np.array(60_000, dtype=np.float32), 60_000.0, prior=10.0)
+    assert np.isfinite(z).all()
+    assert (z < 1).all()

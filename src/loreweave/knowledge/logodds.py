@@ -31,10 +31,11 @@ def z_scores(count: Numbers, draws: Numbers, count_all: Numbers, draws_all: floa
     Returns:
         float64; positive where the group has more of the feature than the rest.
     """
+    count, draws, count_all = (np.asarray(number, dtype=np.float64) for number in (count, draws, count_all))
     share = (count_all + 0.5) / (draws_all + 1.0)  # never 0 or 1, so that every logarithm is finite
-    alpha = prior * share
-    inside = count + alpha
-    outside = count_all - count + alpha
-    delta = np.log(inside / (draws + prior - inside)) - np.log(outside / (draws_all - draws + prior - outside))
-    z: NDArray[np.float64] = np.asarray(delta / np.sqrt(1.0 / inside + 1.0 / outside), dtype=np.float64)
+    alpha, beta = prior * share, prior * (1.0 - share)
+    inside, inside_without = count + alpha, draws - count + beta
+    elsewhere, elsewhere_without = count_all - count + alpha, (draws_all - count_all) - (draws - count) + beta
+    delta = np.log(inside / inside_without) - np.log(elsewhere / elsewhere_without)
+    z: NDArray[np.float64] = np.asarray(delta / np.sqrt(1.0 / inside + 1.0 / elsewhere), dtype=np.float64)
     return z
