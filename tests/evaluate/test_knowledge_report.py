@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from loreweave.evaluate.knowledge_report import headline, knowledge_page, write_
 from loreweave.knowledge.checks import Checks, check
 from loreweave.knowledge.records import Knowledge, Record
 from loreweave.knowledge.statistical import Statistical
+from loreweave.knowledge.structure import structure
 from loreweave.language.encoders import encoder
 
 SCRIPT = "<script>alert(1)</script>"
@@ -75,3 +77,19 @@ def test_a_single_record_has_no_control(world: World) -> None:
     assert found.records["auc"].null_count() == 0 and found.records["auc_dealt"].null_count() == 1
     page = knowledge_page(found)
     assert '<span class="badge open">No control</span>' in page and "dealt out at random: none to compare with" in page
+
+
+def test_interests_are_listed_with_the_curve_they_were_chosen_by(world: World, checks: Checks) -> None:
+    said = Statistical().infer(world.dataset)
+    phrases = said.records.with_columns(text=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit(f"{SCRIPT} moor")).otherwise("text"))
+    _, clusters = structure(Knowledge.from_frame(phrases), encoder("lsa-32"), n_users=world.dataset.n_users)
+    text = knowledge_page(checks, clusters)
+    section = text[text.index("From phrases to interests") :]
+    assert f"{len(clusters.centres)} clusters of {clusters.phrases.height} phrases, chosen by stability" in section
+    assert "How many interests?" in section and "<svg" in section.split("</figure>")[0]
+    largest = clusters.clusters.filter("kept").sort("holders", "label", descending=[True, False]).row(0, named=True)
+    assert f"<td>{escape(largest['label'])}</td><td>{largest['holders']}</td>" in section
+    wide = next(count for reason, count in clusters.dropped.items() if "fifth" in reason)
+    assert wide > 0 and f"{wide:,} records of interests held by at least a fifth of all users" in section
+    assert "<script" not in text
+    assert "From phrases" not in knowledge_page(checks)

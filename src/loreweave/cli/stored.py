@@ -68,7 +68,7 @@ def check(
     """
     from loreweave.evaluate.knowledge_report import headline, write_knowledge_report
     from loreweave.knowledge.checks import check as judge
-    from loreweave.knowledge.recorded import records_of
+    from loreweave.knowledge.recorded import records_of, structured
     from loreweave.knowledge.store import KnowledgeStore
     from loreweave.language.encoders import encoder as encoder_of
 
@@ -89,7 +89,8 @@ def check(
     told = [*known.notes, *(f"{count} questions {status}, so there is nothing to check of them" for status, count in silent.iter_rows())]
     found = judge(known, part, encoder_of(encoder), notes=told)
     page = out or store.with_suffix(".html")
-    write_knowledge_report(found, page)
+    _, clusters = structured(known, part, encoder)
+    write_knowledge_report(found, page, clusters)
     if json:
         print_json(
             {"headline": headline(found), "report": str(page), "rates": found.summary.to_dicts(), "grounding": found.grounding.to_dicts()}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from loreweave.evaluate import html_tables, plots
+from loreweave.evaluate import html_tables, markup, plots
 from loreweave.evaluate.html_people import people
 from loreweave.evaluate.markup import Markup, facts, figure, joined, legend, listed, safe, section
 from loreweave.evaluate.verdict import Verdict, headline, metric_name, verdicts
@@ -31,7 +30,6 @@ def write_report(result: Result, path: Path) -> None:
 def page(result: Result) -> str:
     """The page as text: no script, and nothing is loaded from elsewhere."""
     protocol, data = result["protocol"], result["protocol"]["data"]
-    style = resources.files("loreweave.evaluate").joinpath("report.css").read_text(encoding="utf-8")
     about = (
         f"{data['name']} · {data['users']:,} users · {data['items']:,} items · {data['interactions']:,} interactions · "
         f"split {protocol['split']['how']} · data {protocol['data_fingerprint']}"
@@ -47,15 +45,11 @@ def page(result: Result) -> str:
         html_tables.further(result),
         _protocol(result),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{safe(headline(result))}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f'<header><p class="eyebrow">{safe(about)}</p><h1>{safe(headline(result))}</h1></header>\n'
-        + "\n".join(part for part in sections if part)
-        + f"\n<footer>Loreweave {safe(protocol['versions']['loreweave'])}. The figures are in <code>results.json</code> beside this page, "
-        "the values of every user in <code>cells/</code>.</footer>\n</main>\n</body>\n</html>\n"
+    footer = Markup(
+        f"Loreweave {safe(protocol['versions']['loreweave'])}. The figures are in <code>results.json</code> beside this page, "
+        "the values of every user in <code>cells/</code>."
     )
+    return markup.page(headline(result), about, sections, footer)
 
 
 def _answer(result: Result) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loreweave import __version__
+from loreweave.evaluate import markup
 from loreweave.evaluate.markup import Markup, facts, figure, interval, joined, legend, listed, safe, section, table
 from loreweave.evaluate.plots import COLOURS, SERIES, new_axes, themed
+from loreweave.evaluate.structure_report import interests
 from loreweave.files import write_text
 from loreweave.knowledge.checks import Checks
+from loreweave.knowledge.structure import Structure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,16 +62,17 @@ RULES = (
 )
 
 
-def write_knowledge_report(checks: Checks, path: Path) -> None:
+def write_knowledge_report(checks: Checks, path: Path, structure: Structure | None = None) -> None:
     """Write the page, atomically.
 
     Args:
         checks: what `loreweave.knowledge.checks.check` found. All text in it is untrusted (phrases, titles, ids) and is escaped.
+        structure: the interests that the phrases are clustered into, where there are phrases.
 
     Raises:
         SavedError: it cannot be written.
     """
-    write_text(path, knowledge_page(checks))
+    write_text(path, knowledge_page(checks, structure))
 
 
 def headline(checks: Checks) -> str:
@@ -84,9 +87,8 @@ def headline(checks: Checks) -> str:
     return f"{checks.data}: {_percent(low)} to {_percent(high)} of the records are not borne out, by task and model"
 
 
-def knowledge_page(checks: Checks) -> str:
-    """The page as text: no script, and nothing is loaded from elsewhere."""
-    style = resources.files("loreweave.evaluate").joinpath("report.css").read_text(encoding="utf-8") + STYLE
+def knowledge_page(checks: Checks, structure: Structure | None = None) -> str:
+    """The page as text."""
     about = f"{checks.data} · {checks.records.height:,} records · encoder {checks.encoder} · seed {checks.seed}"
     sections = [
         _answer(checks),
@@ -95,17 +97,11 @@ def knowledge_page(checks: Checks) -> str:
         _grounding(checks),
         _found(checks),
         _truth(checks),
+        "" if structure is None else interests(structure),
         _read(checks),
         _told(checks),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{safe(headline(checks))}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f'<header><p class="eyebrow">{safe(about)}</p><h1>{safe(headline(checks))}</h1></header>\n'
-        + "\n".join(part for part in sections if part)
-        + f"\n<footer>Loreweave {safe(__version__)}.</footer>\n</main>\n</body>\n</html>\n"
-    )
+    return markup.page(headline(checks), about, sections, Markup(f"Loreweave {safe(__version__)}."), STYLE)
 
 
 def _answer(checks: Checks) -> str:

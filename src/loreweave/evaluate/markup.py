@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib import resources
 from typing import Any
 
 
@@ -70,3 +71,16 @@ def joined(values: Iterable[Any], by: str = ", ") -> str:
 def interval(ends: Sequence[float], form: str = "+.4f") -> str:
     """`[+0.0081, +0.0129]`."""
     return f"[{ends[0]:{form}}, {ends[1]:{form}}]"
+
+
+def page(title: str, about: str, sections: Iterable[str], footer: Markup, style: str = "") -> str:
+    """A whole page under the reports' style, and `style` after it: no script, and nothing is loaded from elsewhere."""
+    common = resources.files("loreweave.evaluate").joinpath("report.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{safe(title)}</title>\n<style>\n{common}{style}</style>\n</head>\n<body>\n<main>\n"
+        f'<header><p class="eyebrow">{safe(about)}</p><h1>{safe(title)}</h1></header>\n'
+        + "\n".join(part for part in sections if part)
+        + f"\n<footer>{footer}</footer>\n</main>\n</body>\n</html>\n"
+    )

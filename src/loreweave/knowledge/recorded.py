@@ -13,7 +13,7 @@ from loreweave.errors import ConfigError, DataError
 from loreweave.knowledge.engine import Price, run
 from loreweave.knowledge.records import Knowledge, Record
 from loreweave.knowledge.store import KnowledgeStore
-from loreweave.knowledge.structure import structure
+from loreweave.knowledge.structure import Structure, structure
 from loreweave.knowledge.tasks import create_task
 from loreweave.knowledge.tasks.answers import AnswerError
 from loreweave.knowledge.tasks.base import KnowledgeTask, Subject
@@ -41,16 +41,16 @@ def from_store(
     if answers.is_empty():
         raise DataError.at("holds no usable answers; ask with `loreweave knowledge run`", path=path)
     answers = _of_one(answers, "as_of", next((date for date in dates if (answers["as_of"] == date).any()), None), path)
-    return structured(records_of(_of_one(answers, "model", model, path)), dataset, encoder)
+    return structured(records_of(_of_one(answers, "model", model, path)), dataset, encoder)[0]
 
 
-def structured(known: Knowledge, dataset: Dataset, encoder: str = "lsa") -> Knowledge:
-    """The records with interests as clusters of their phrases; records of other kinds as they are."""
+def structured(known: Knowledge, dataset: Dataset, encoder: str = "lsa") -> tuple[Knowledge, Structure | None]:
+    """The records with interests as clusters of their phrases, records of other kinds as they are; and the clusters, if any."""
     phrases, rest = known.only("interest"), known.records.filter(pl.col("kind") != "interest")
     if not len(phrases):
-        return known
-    clustered, _ = structure(phrases, encoder_of(encoder), n_users=dataset.n_users)
-    return clustered.merged(replace(known, records=rest, interests=known.interests.clear(), notes=()))
+        return known, None
+    clustered, clusters = structure(phrases, encoder_of(encoder), n_users=dataset.n_users)
+    return clustered.merged(replace(known, records=rest, interests=known.interests.clear(), notes=())), clusters
 
 
 def records_of(answers: pl.DataFrame) -> Knowledge:
@@ -132,7 +132,7 @@ class Asked:
             answers = store.frame(status="done", task=self.task.name, model=self.model.model, as_of=dataset.fingerprint)
         if answers.is_empty():
             raise DataError.at(f"{self.model.model} gave no usable answer to {self.task.name} ({outcome})", path=self.path)
-        known = structured(records_of(answers), dataset, self.encoder)
+        known, _ = structured(records_of(answers), dataset, self.encoder)
         short = [f"the budget of {self.budget} USD ended before everybody was asked about"] if outcome.out_of_budget else []
         counts = {
             "failed": outcome.failed,
