@@ -17,7 +17,7 @@ pytest.importorskip("llguidance")
 from loreweave.language.base import LanguageModelError, Request  # noqa: E402
 from loreweave.language.constrain import closed  # noqa: E402
 from loreweave.language.decoding import Sampling  # noqa: E402
-from loreweave.language.local import Local  # noqa: E402
+from loreweave.language.local import Local, LocalConfig  # noqa: E402
 
 CHAT = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Local:
-    return Local(folder, batch_size=4, device="cpu")
+    return Local(LocalConfig(model=folder, batch_size=4, device="cpu"))
 
 
 PROMPTS = ["Heat", "Alien and Aliens and Alien 3, seen in one night by somebody who likes films", "Amélie", "x " * 40, "Solaris", "Go"]
@@ -96,7 +96,7 @@ def test_every_answer_parses_even_from_random_weights(model: Local) -> None:
 def test_a_batch_answers_as_its_requests_one_by_one(folder: Path, model: Local) -> None:
     requests = [Request("", text, schema, 40, t) for text, schema, t in zip(PROMPTS, [None, SCHEMA] * 3, [0.0, 0.0, 0.9] * 2, strict=True)]
     requests[1] = Request("", PROMPTS[1], SCHEMA, 5)  # a limit of its own in a batch of longer ones
-    alone = [next(iter(Local(folder, batch_size=1, device="cpu").generate([request])))[1] for request in requests[:3]]
+    alone = [next(iter(Local(LocalConfig(model=folder, batch_size=1, device="cpu")).generate([request])))[1] for request in requests[:3]]
     together = [answer for _, answer in sorted(model.generate(requests))]
     for one, many in zip(alone, together, strict=False):
         assert (one.text, one.finish, one.tokens_in, one.tokens_out) == (many.text, many.finish, many.tokens_in, many.tokens_out)
@@ -132,7 +132,7 @@ def test_a_seed_of_ones_own_draws_otherwise(folder: Path, model: Local) -> None:
     requests = [Request("", text, max_tokens=20, temperature=2.0) for text in PROMPTS[:3]]
     first = [answer.text for _, answer in model.generate(requests)]
     assert first == [answer.text for _, answer in model.generate(requests)]
-    assert first != [answer.text for _, answer in Local(folder, seed=1, device="cpu").generate(requests)]
+    assert first != [answer.text for _, answer in Local(LocalConfig(model=folder, seed=1, device="cpu")).generate(requests)]
 
 
 def test_requests_are_taken_a_batch_at_a_time(model: Local) -> None:
@@ -164,7 +164,7 @@ def test_tokens_are_counted_by_the_models_tokenizer(model: Local) -> None:
 
 
 def test_a_title_opens_no_turn_of_a_chat(folder: Path) -> None:
-    local = Local(folder, device="cpu")
+    local = Local(LocalConfig(model=folder, device="cpu"))
     local._tokenizer.chat_template = CHAT
     special = {local._tokenizer.convert_tokens_to_ids(name) for name in ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "</s>")}
 
@@ -180,7 +180,7 @@ def test_a_title_opens_no_turn_of_a_chat(folder: Path) -> None:
 
 
 def test_the_name_is_the_folders_and_its_contents(folder: Path, model: Local) -> None:
-    assert model.model == Local(str(folder)).model
+    assert model.model == Local(LocalConfig(model=str(folder))).model
     assert model.model.startswith("tiny-")
     assert model.abilities == {"text"}
 
@@ -193,18 +193,18 @@ def test_a_schema_that_cannot_be_enforced_stops(model: Local) -> None:
 
 def test_what_a_folder_must_not_do(tmp_path: Path) -> None:
     with pytest.raises(LanguageModelError, match="no such folder"):
-        Local("/no/such/folder")
+        Local(LocalConfig(model="/no/such/folder"))
     with pytest.raises(LanguageModelError, match=r"no config\.json"):
-        Local(tmp_path)
+        Local(LocalConfig(model=tmp_path))
     auto = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model", "AutoTokenizer": ["own.Tokenizer", None]}
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": auto}))
     (tmp_path / "own.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').touch()\n")
     with pytest.raises(LanguageModelError, match="cannot be loaded") as caught:
-        list(Local(tmp_path).generate([Request("", "x")]))
+        list(Local(LocalConfig(model=tmp_path)).generate([Request("", "x")]))
     assert "\n" not in str(caught.value)
     (tmp_path / "pytorch_model.bin").write_bytes(b"rubbish")
     with pytest.raises(LanguageModelError, match="is pickled and has no safetensors"):
-        _ = Local(tmp_path)._loaded
+        _ = Local(LocalConfig(model=tmp_path))._loaded
     assert not (tmp_path / "ran").exists()
 
 

@@ -18,7 +18,7 @@ from scipy import sparse
 from loreweave.config import Config
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Vocabulary
-from loreweave.errors import ConfigError, DataError, LoreweaveError, SavedError, UnknownId
+from loreweave.errors import ConfigError, DataError, LoreweaveError, NotFitted, SavedError, UnknownId
 from loreweave.knowledge.records import Knowledge, Record
 from loreweave.models import base, load
 from loreweave.models.base import Cause, Recommender
@@ -317,3 +317,12 @@ class TestSaving:
     def test_a_file_added_by_the_user_does_no_harm(self, saved: Path) -> None:
         (saved / "notes.txt").write_text("my best run")
         load(saved)
+
+
+def test_a_fit_that_was_interrupted_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Known().fit(log([0], [0]))
+    monkeypatch.setattr(Known, "_fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(log([0], [1]))
+    with pytest.raises(NotFitted, match="not fitted yet"):
+        model.recommend([1])

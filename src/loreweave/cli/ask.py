@@ -218,11 +218,9 @@ def _model(lm: str, model: str, store: Path, settings: Mapping[str, Any], batch:
     if batch:
         raise ConfigError("--batch: only a server has a Batch interface; give its URL by --lm")
     if lm == "local":
-        from loreweave.language.local import Local
+        from loreweave.language.local import Local, LocalConfig
 
-        if unknown := set(settings) - {"revision", "batch_size", "seed", "device"}:
-            raise ConfigError(f"lm: unknown setting {min(unknown)!r}; known settings: batch_size, device, revision, seed")
-        return Local(model, **settings)
+        return Local(build(LocalConfig, {"model": model, **settings}, where="lm"))
     if lm.endswith(".jsonl"):
         from loreweave.language.replay import Replay
 

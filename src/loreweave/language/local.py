@@ -10,6 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
+from loreweave.config import Config
 from loreweave.errors import require
 from loreweave.files import read_json
 from loreweave.language.base import Answer, LanguageModel, LanguageModelError, Request
@@ -18,8 +21,20 @@ from loreweave.language.weights import folder_of, identity, loading
 if TYPE_CHECKING:
     from loreweave.language.decoding import Decoder
 
-BATCH = 8
-"""Requests through the model at once."""
+
+class LocalConfig(Config):
+    """Which model on this machine, and how it is run."""
+
+    model: str | Path
+    """A folder, or a name on the hub."""
+    revision: str | None = None
+    """Commit, tag or branch on the hub."""
+    batch_size: int = Field(8, ge=1, le=4096)
+    """Requests at once; halved where CUDA's memory does not do."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Of what is sampled."""
+    device: str | None = None
+    """As torch names it; None: CUDA where there is one."""
 
 
 class Local(LanguageModel):
@@ -32,34 +47,21 @@ class Local(LanguageModel):
     An answer with a schema parses under it, unless it met `max_tokens` first: then it ends with `length`. Names of special tokens in a
     prompt's text are broken up by a space, so that no title of a catalogue can close the question and open another.
 
-    Args:
-        model: a folder, or a name on the hub.
-        revision: commit, tag or branch on the hub.
-        batch_size: requests at once; halved where CUDA's memory does not do.
-        seed: of what is sampled.
-        device: as torch names it; None: CUDA where there is one.
-
     Raises:
         LanguageModelError: no such model.
         MissingExtra: `transformers` or torch is not installed.
     """
 
-    def __init__(
-        self, model: str | Path, *, revision: str | None = None, batch_size: int = BATCH, seed: int = 0, device: str | None = None
-    ) -> None:
-        self.source = model
-        self.revision = revision
-        self.batch_size = batch_size
-        self.seed = seed
-        self.device = device
-        self._folder = folder_of(model, "lm", revision=revision, weights=False)
-        self.model = identity(model, revision)
+    def __init__(self, config: LocalConfig) -> None:
+        self.config = config
+        self._folder = folder_of(config.model, "lm", revision=config.revision, weights=False)
+        self.model = identity(config.model, config.revision)
         self.context = read_json(self._folder / "config.json").get("max_position_embeddings")
 
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Answer]]:
         """Batch by batch, in order. A prompt that leaves no room for its answer is not asked: its answer says how long it is."""
         numbered = enumerate(requests)
-        while batch := list(itertools.islice(numbered, self.batch_size)):
+        while batch := list(itertools.islice(numbered, self.config.batch_size)):
             asked: list[tuple[int, Request, list[int]]] = []
             for position, request in batch:
                 tokens = self._tokens(request)
@@ -131,16 +133,16 @@ class Local(LanguageModel):
         return answers
 
     def _seed(self, request: Request) -> int:
-        key = f"{self.seed} {request.hash(self.model)}"
+        key = f"{self.config.seed} {request.hash(self.model)}"
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
 
     @cached_property
     def _tokenizer(self) -> Any:
         library = require("transformers", "lm")
-        with loading(self.source):
+        with loading(self.config.model):
             tokenizer = library.AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False, local_files_only=True)
         if not tokenizer.is_fast:
-            raise LanguageModelError(f"{self.source}: no fast tokenizer (tokenizer.json); choose a model that has one")
+            raise LanguageModelError(f"{self.config.model}: no fast tokenizer (tokenizer.json); choose a model that has one")
         return tokenizer
 
     @cached_property
@@ -151,9 +153,9 @@ class Local(LanguageModel):
     @cached_property
     def _loaded(self) -> Decoder:
         torch, library = require("torch", "neural"), require("transformers", "lm")
-        folder = folder_of(self.source, "lm", revision=self.revision)
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        with loading(self.source):
+        folder = folder_of(self.config.model, "lm", revision=self.config.revision)
+        device = self.config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        with loading(self.config.model):
             network = library.AutoModelForCausalLM.from_pretrained(
                 folder,
                 use_safetensors=True,

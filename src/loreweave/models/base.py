@@ -135,7 +135,11 @@ class Recommender(ABC):
             )
         self.interest_labels: list[str] = knowledge.labels(self.interest_ids)
         self.data_fingerprint = train.fingerprint
-        self._fit(train, knowledge, valid, checkpoint, resume)
+        try:
+            self._fit(train, knowledge, valid, checkpoint, resume)
+        except BaseException:
+            del self.history  # half of a fit is none: whatever is asked of it says so
+            raise
         self.seconds_to_fit = time.perf_counter() - started
         return self
 
