@@ -175,6 +175,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def read_saved(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a saved folder of a kind (a key of its manifest: `model`, `knowledge`), whose files are as they were written.
+
+    Raises:
+        SavedError: not a saved folder, one of another kind or format version, or damaged.
+    """
+    manifest = read_manifest(folder)
+    if kind not in manifest:
+        raise SavedError(f"{folder}: holds no saved {kind}; give a folder that does")
+    if not isinstance(manifest.get("files"), dict):
+        raise SavedError(f"{folder}: damaged or of another version (no digests); fit again or restore the folder")
+    check_digests(folder, manifest["files"])
+    return manifest
+
+
 def write_manifest(folder: Path, told: Mapping[str, Any]) -> None:
     """The manifest of a saved folder whose other files are all there: format, version, what is `told`, and their digests."""
     write_json(folder / "manifest.json", {"format": FORMAT_VERSION, "loreweave": loreweave.__version__, **told, "files": digests(folder)})

@@ -12,11 +12,10 @@ from pydantic import ValidationError
 
 from loreweave.errors import DataError, SavedError
 from loreweave.files import (
-    check_digests,
     check_replaceable,
     folder_written_atomically,
     read_frame,
-    read_manifest,
+    read_saved,
     write_frame,
     write_manifest,
 )
@@ -43,11 +42,8 @@ def load(folder: Path | str) -> Knowledge:
         SavedError: no saved knowledge, damaged, or of another format version.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
-    if "knowledge" not in manifest:
-        raise SavedError(f"{folder}: holds no saved knowledge; give a folder that knowledge.save wrote")
+    manifest = read_saved(folder, "knowledge")
     try:
-        check_digests(folder, manifest["files"])
         records, interests = read_frame(folder / "records.parquet"), read_frame(folder / "interests.parquet")
         return Knowledge(records, interests, manifest["knowledge"], tuple(manifest["notes"]))
     except (DataError, KeyError, TypeError, AttributeError) as error:

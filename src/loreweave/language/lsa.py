@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from loreweave.errors import DataError, NotFitted, SavedError
 from loreweave.files import (
-    check_digests,
     check_replaceable,
     folder_written_atomically,
     read_arrays,
     read_json,
-    read_manifest,
+    read_saved,
     write_arrays,
     write_json,
     write_manifest,
@@ -104,11 +103,8 @@ class Lsa:
             SavedError: no saved LSA, damaged, or of another format version.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        if "lsa" not in manifest:
-            raise SavedError(f"{folder}: holds no saved lsa; give a folder that Lsa.save wrote")
+        manifest = read_saved(folder, "lsa")
         try:
-            check_digests(folder, manifest["files"])
             arrays = read_arrays(folder / "lsa.safetensors")
             loaded = cls(dimensions=manifest["lsa"]["dimensions"])
             loaded._set(read_json(folder / "terms.json"), arrays["idf"], arrays["components"], manifest["lsa"]["fingerprint"])

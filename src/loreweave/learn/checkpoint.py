@@ -13,11 +13,10 @@ from torch import nn
 
 from loreweave.errors import SavedError
 from loreweave.files import (
-    check_digests,
     check_replaceable,
     folder_written_atomically,
     read_arrays,
-    read_manifest,
+    read_saved,
     write_arrays,
     write_manifest,
 )
@@ -59,10 +58,7 @@ def load(folder: Path, module: nn.Module, optimizers: Optimizers, generator: tor
     """
     if not (Path(folder) / "manifest.json").is_file():
         return None
-    manifest = read_manifest(folder)
-    if "checkpoint" not in manifest:
-        raise SavedError(f"{folder}: holds no checkpoint; give another folder with --checkpoint, or fit without --resume")
-    check_digests(folder, manifest.get("files", {"checkpoint.safetensors": ""}))
+    manifest = read_saved(folder, "checkpoint")
     tensors = {name: torch.from_numpy(array) for name, array in read_arrays(Path(folder) / "checkpoint.safetensors").items()}
     try:
         module.load_state_dict(_below(tensors, "module."))

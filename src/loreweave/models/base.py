@@ -19,12 +19,11 @@ from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Codes, Vocabulary
 from loreweave.errors import ConfigError, DataError, LoreweaveError, NotFitted, SavedError, UnknownId
 from loreweave.files import (
-    check_digests,
     check_replaceable,
     folder_written_atomically,
     read_arrays,
     read_frame,
-    read_manifest,
+    read_saved,
     write_arrays,
     write_frame,
     write_manifest,
@@ -462,11 +461,10 @@ class Recommender(ABC):
             SavedError: another model, damaged, or of another format version.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        if manifest.get("model") != cls.name:
-            raise SavedError(f"{folder}: holds {manifest.get('model')!r}, not {cls.name!r}")
+        manifest = read_saved(folder, "model")
+        if manifest["model"] != cls.name:
+            raise SavedError(f"{folder}: holds {manifest['model']!r}, not {cls.name!r}")
         try:
-            check_digests(folder, manifest["files"])
             model = cls(build(cls.config_class, manifest["config"], where=f"{folder}/manifest.json"))
             arrays = read_arrays(folder / "model.safetensors")
             model.users = Vocabulary(read_frame(folder / "users.parquet")["id"])

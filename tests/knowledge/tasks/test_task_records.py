@@ -205,7 +205,7 @@ def test_a_reason_can_be_taken_apart_again() -> None:
     [
         ("user-descriptions", {"description": "sand " * 151}, "too_long:description has 151 words, 100 were asked for"),
         ("user-profiles", {"reasoning": "r", "profile": "I'm sorry, too little."}, "refusal:i'm sorry"),
-        ("preferences", {"preferences": []}, "empty:no preferences"),
+        ("preferences", {"preferences": []}, "empty:no factors"),
         (
             "preferences",
             {"preferences": [{"factor": "Genre", "preference": "sf"}, {"factor": "genre", "preference": "drama"}]},

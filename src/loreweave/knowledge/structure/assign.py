@@ -12,12 +12,11 @@ from scipy import sparse
 
 from loreweave.errors import ConfigError, SavedError
 from loreweave.files import (
-    check_digests,
     check_replaceable,
     folder_written_atomically,
     read_arrays,
     read_frame,
-    read_manifest,
+    read_saved,
     write_arrays,
     write_frame,
     write_manifest,
@@ -144,11 +143,8 @@ class Structure:
             SavedError: no saved structure, damaged, or of another format version.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        if "structure" not in manifest:
-            raise SavedError(f"{folder}: holds no saved interests; give a folder that Structure.save wrote")
+        manifest = read_saved(folder, "structure")
         try:
-            check_digests(folder, manifest["files"])
             arrays = read_arrays(folder / "arrays.safetensors")
             clusters, phrases, searched = (read_frame(folder / f"{name}.parquet") for name in ("clusters", "phrases", "curve"))
             shape = (phrases.height, len(arrays["centres"]))

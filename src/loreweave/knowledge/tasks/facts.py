@@ -8,7 +8,7 @@ from pydantic import Field
 
 from loreweave.knowledge.tasks.answers import TypedAnswer
 from loreweave.knowledge.tasks.base import Subject
-from loreweave.knowledge.tasks.problems import duplicate_problems
+from loreweave.knowledge.tasks.problems import factor_problems
 from loreweave.knowledge.tasks.prompt import ItemConfig, ItemTask
 
 
@@ -46,9 +46,5 @@ class FactsTask(ItemTask[Facts]):
         return " ".join(f"{one.factor}: {one.fact.rstrip('. ')}." for one in answer.facts)
 
     def problems(self, subject: Subject, answer: Facts) -> list[str]:
-        problems = super().problems(subject, answer) + duplicate_problems([one.factor for one in answer.facts])
-        if not answer.facts:
-            problems.append("empty:no facts")
-        if len(answer.facts) > self.config.factors:
-            problems.append(f"too_long:{len(answer.facts)} factors, {self.config.factors} were asked for")
-        return problems
+        factors = [one.factor for one in answer.facts]
+        return super().problems(subject, answer) + factor_problems(factors, self.config.factors)

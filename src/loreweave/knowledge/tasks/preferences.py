@@ -9,7 +9,7 @@ from pydantic import Field
 
 from loreweave.knowledge.tasks.answers import TypedAnswer
 from loreweave.knowledge.tasks.base import Subject
-from loreweave.knowledge.tasks.problems import duplicate_problems
+from loreweave.knowledge.tasks.problems import factor_problems
 from loreweave.knowledge.tasks.prompt import UserConfig, UserTask
 
 
@@ -49,9 +49,5 @@ class PreferencesTask(UserTask[Preferences]):
         return " ".join(f"{one.factor}: {one.preference.rstrip('. ')}." for one in answer.preferences)
 
     def problems(self, subject: Subject, answer: Preferences) -> list[str]:
-        problems = super().problems(subject, answer) + duplicate_problems([one.factor for one in answer.preferences])
-        if not answer.preferences:
-            problems.append("empty:no preferences")
-        if len(answer.preferences) > self.config.factors:
-            problems.append(f"too_long:{len(answer.preferences)} factors, {self.config.factors} were asked for")
-        return problems
+        factors = [one.factor for one in answer.preferences]
+        return super().problems(subject, answer) + factor_problems(factors, self.config.factors)

@@ -73,6 +73,16 @@ def duplicate_problems(phrases: Sequence[str]) -> list[str]:
     return [f"duplicate:{phrase!r} {count} times" for phrase, count in counts.items() if count > 1]
 
 
+def factor_problems(factors: Sequence[str], asked: int) -> list[str]:
+    """Of an answer by factors: none, more than were asked for, one of them twice."""
+    problems = duplicate_problems(factors)
+    if not factors:
+        problems.append("empty:no factors")
+    if len(factors) > asked:
+        problems.append(f"too_long:{len(factors)} factors, {asked} were asked for")
+    return problems
+
+
 def length_problems(place: str, text: str, asked: int) -> list[str]:
     """A text of more than one and a half times as many words as were asked for."""
     count = len(words(text))
