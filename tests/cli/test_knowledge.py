@@ -92,6 +92,8 @@ def test_what_was_not_recorded_fails_and_can_be_asked_again(run: Run, films: Pat
     asking = [films, "--task", "facts", "--lm", tmp_path / "recorded.jsonl", "--model", "m", "--store", tmp_path / "k.db"]
     done = run("knowledge", "run", *asking, "--json").json()
     assert done["failed"] == done["asked"] > 0
+    wrong = run("knowledge", "retry", tmp_path / "k.db", "--task", "fact")
+    assert wrong.code == 2 and "no task is called 'fact'" in wrong.err
     assert run("knowledge", "retry", tmp_path / "k.db", "--json").json()["to_ask_again"] == done["asked"]
 
 

@@ -115,7 +115,10 @@ def retry(
 ) -> None:
     """Let `knowledge run` ask again what failed or was excluded."""
     from loreweave.knowledge.store import KnowledgeStore
+    from loreweave.knowledge.tasks import task_class
 
+    if task is not None:
+        task_class(task)  # a wrong name is told, not taken for a task of which nothing failed
     with KnowledgeStore.open(store) as answers:
         count = answers.requeue(task=task)
     if json:
