@@ -1,5 +1,6 @@
 # make demo    the main job on a simulated world, with the core alone
 # make test    every extra and the development tools, then the tests
+# make bench   what is fast and how fast; bench/studies/ holds the long measurements of what helps, which need data sets
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -1,6 +1,6 @@
 """What are interests worth that rest on genres, on titles, on film texts by two language models, or on half of a history?
 
-    python bench/text_sources.py [--out runs/sources] [--only films|halves|dbbook2014|book-crossing]
+    python bench/studies/text_sources.py [--out runs/sources] [--only films|halves|dbbook2014|book-crossing]
 
 Needs $LOREWEAVE_DATA. Every source gives interests by the same log-odds (`Statistical`), so what differs is what it reads; every arm runs
 the same model (cikg-linear, settings chosen on validation for real and none apart) on the same split, and is held against no knowledge

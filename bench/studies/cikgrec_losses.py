@@ -1,6 +1,6 @@
 """What the schedule of the mask rate and the strength of the contrast do to CIKGRec: losses, the shape of the views, and validation.
 
-    python bench/cikgrec_losses.py [--seeds 1,2,3] [--part masks|contrast] [--out runs/losses.jsonl]
+    python bench/studies/cikgrec_losses.py [--seeds 1,2,3] [--part masks|contrast] [--out runs/losses.jsonl]
 
 On DBbook2014 ($LOREWEAVE_DATA), real interests, default settings but for what a row names, train part only; the epoch is chosen by
 NDCG@20 on validation and nothing looks at test. Alignment is the mean squared distance of a node's two views (less is closer), uniformity
