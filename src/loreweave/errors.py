@@ -25,6 +25,10 @@ class DataError(LoreweaveError):
         return cls(f"{', '.join(place)}: {problem}")
 
 
+class NotAsked(DataError):
+    """A source of knowledge that cannot be asked now, and was not asked about these interactions before."""
+
+
 class ConfigError(LoreweaveError):
     """A setting that does not exist or has a value out of range."""
 

@@ -48,9 +48,36 @@ def test_plan_run_status_check_fit(run: Run, asking: list[object], films: Path, 
 def test_answers_about_another_split_are_refused(run: Run, asking: list[object], films: Path, tmp_path: Path) -> None:
     run("knowledge", "run", *asking, "--split", "ratio", "--json").json()
     refused = run("fit", films, "--model", "cikg-linear", "--knowledge", tmp_path / "k.db", "--out", tmp_path / "m")
-    assert refused.code == 2 and "another split" in refused.err and refused.err.count("\n") == refused.err.count("note: ") + 1
+    assert (
+        refused.code == 2
+        and "no usable answers about these interactions" in refused.err
+        and refused.err.count("\n") == refused.err.count("note: ") + 1
+    )
+    taken = run("fit", films, "--model", "cikg-linear", "--knowledge", tmp_path / "k.db", "--out", tmp_path / "m", "--undated", "--json")
+    assert taken.json()["interests"] > 0 and "may have seen the test part" in taken.err
     refused = run("knowledge", "check", films, tmp_path / "k.db")
     assert refused.code == 2 and "no answers about this split" in refused.err
+
+
+def test_a_store_serves_every_seed_it_was_asked_about(run: Run, asking: list[object], films: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for part in ("train", "refit"):
+            run("knowledge", "run", *asking, "--split", "ratio", "--seed", seed, "--part", part, "--json").json()
+    comparing = [films, "--models", "cikg-linear", "--split", "ratio", "--no-tune", "--knowledge", tmp_path / "k.db", "--json"]
+    found = run("compare", *comparing, "--seeds", "2", "--out", tmp_path / "c").json()
+    assert sum(row["knowledge"] == "real" for row in found["results"]) == 2
+    assert not any("validation is not unseen" in warning for warning in found["protocol"]["warnings"])
+    missing = run("compare", *comparing, "--seeds", "3", "--out", tmp_path / "d")
+    assert missing.code == 2 and "no usable answers about these interactions" in missing.err
+    chosen = run("compare", *comparing, "--seeds", "1,", "--out", tmp_path / "e", "--set", "knowledge.encoder=nonesuch")
+    assert chosen.code == 2 and "no text encoder is called 'nonesuch'" in chosen.err
+
+
+def test_knowledge_that_nobody_would_take_is_refused(run: Run, films: Path, tmp_path: Path) -> None:
+    refused = run("fit", films, "--model", "ease", "--knowledge", tmp_path / "k.db", "--out", tmp_path / "m")
+    assert refused.code == 2 and "ease uses no knowledge" in refused.err
+    refused = run("fit", films, "--model", "cikg-linear", "--set", "knowledge.model=m", "--out", tmp_path / "m")
+    assert refused.code == 2 and "only a store has settings" in refused.err
 
 
 def test_show_forget_export_import(run: Run, asking: list[object], tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_the_shipped_settings_are_the_published_ones(name: str) -> None:
     from loreweave.models.graph.cikgrec import PAPER
 
     path = Path(__file__).parents[2] / "examples" / f"cikgrec-paper-{name}.toml"
-    assert inputs.settings({"cikgrec": "cikgrec"}, (), path) == ({"cikgrec": PAPER[name]}, {})
+    assert inputs.settings({"cikgrec": "cikgrec"}, (), path) == ({"cikgrec": PAPER[name]}, {}, {})
 
 
 def test_a_file_may_hold_options_of_the_command(run: Run, films: Path, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from loreweave.data import Dataset, Interactions, Vocabulary
-from loreweave.errors import ConfigError, DataError
+from loreweave.data import Dataset, Interactions, Vocabulary, split
+from loreweave.errors import ConfigError, DataError, NotAsked
 from loreweave.knowledge.engine import plan, questions, run
 from loreweave.knowledge.exchange import export_answers
-from loreweave.knowledge.recorded import Asked, from_store, records_of
+from loreweave.knowledge.recorded import Asked, StoredAnswers, StoredConfig, records_of
+from loreweave.knowledge.source import known_about
 from loreweave.knowledge.store import KnowledgeStore
 from loreweave.knowledge.tasks import create_task
 from loreweave.language.base import Answer, LanguageModel, LanguageModelError, Request
@@ -279,7 +280,7 @@ def test_records_carry_where_they_come_from(tmp_path: Path) -> None:
     with KnowledgeStore.open(tmp_path / "k.db", create=True) as store:
         run(create_task("interests"), data, Scripted(lambda times, request: interests(request)), store, by_token)
         keys = set(store.frame()["hash"])
-    known = from_store(tmp_path / "k.db", data, dates=[data.fingerprint])
+    known = StoredAnswers(tmp_path / "k.db").infer(data)
     assert set(known.records["as_of"]) == {data.fingerprint}
     assert set(known.records["input_hash"]) == keys
     assert known.records["cost"].to_list() == [pytest.approx(0.11)] * len(known)
@@ -293,10 +294,67 @@ def test_answers_about_several_splits_are_told_apart(tmp_path: Path) -> None:
         for part in parts:
             run(create_task("interests"), part, model, store, free)
     for part in parts:
-        known = from_store(tmp_path / "k.db", part, dates=["another", part.fingerprint])
+        known = StoredAnswers(tmp_path / "k.db").infer(part)
         assert set(known.records["as_of"]) == {part.fingerprint}
+        assert any("or about other splits or parts, were left aside" in note for note in known.notes)
+    third = readers().with_interactions(readers().interactions.take(np.arange(20)))
+    with pytest.raises(NotAsked, match="no usable answers about these interactions"):
+        StoredAnswers(tmp_path / "k.db").infer(third)
     with pytest.raises(ConfigError, match="several splits"):
-        from_store(tmp_path / "k.db", parts[0])
+        StoredAnswers(tmp_path / "k.db").of_any_date(third)
+
+
+def test_one_of_several_models_is_chosen_and_what_failed_is_counted(tmp_path: Path) -> None:
+    data = readers()
+    answering = {"scripted": lambda times, request: interests(request), "other": lambda times, request: "no form"}
+    with KnowledgeStore.open(tmp_path / "k.db", create=True) as store:
+        for name, say in answering.items():
+            model = Scripted(lambda times, request, say=say: interests(request) if "Volume A" in request.prompt else say(times, request))
+            model.model = name
+            run(create_task("interests"), data, model, store, free)
+        counts = store.summary().filter(pl.col("model") == "other")
+    with pytest.raises(ConfigError, match=r"choose one of other, scripted, as --set knowledge\.model=other"):
+        StoredAnswers(tmp_path / "k.db").infer(data)
+    known = StoredAnswers(tmp_path / "k.db", StoredConfig(model="other", interests=1)).infer(data)
+    excluded = counts.filter(pl.col("status") == "excluded")["rows"].sum()
+    assert set(known.records["model"]) <= {"other"} and f"{excluded} questions excluded" in known.notes and excluded > 0
+
+
+def test_a_store_that_was_asked_about_one_part_serves_the_other_and_never_another_split(tmp_path: Path) -> None:
+    users, items = np.divmod(np.arange(6 * N_USERS, dtype=np.int32), 6)
+    data = readers().with_interactions(Interactions(users, items + users % 2))
+    cut = split(data, "ratio", seed=1)
+    with KnowledgeStore.open(tmp_path / "k.db", create=True) as store:
+        run(create_task("interests"), cut.refit, Scripted(lambda times, request: interests(request)), store, free)
+    source = StoredAnswers(tmp_path / "k.db", StoredConfig(interests=1))
+    known, warnings = known_about(source, cut.refit, cut)
+    assert warnings == [] and set(known.records["as_of"]) == {cut.fingerprint}
+    known, warnings = known_about(source, cut.train, cut)
+    assert set(known.records["as_of"]) == {cut.fingerprint} and "validation is not unseen" in warnings[0]
+    other = split(data, "ratio", seed=2)
+    with pytest.raises(NotAsked):
+        known_about(source, other.refit, other)
+
+
+def test_asked_under_several_settings_each_gets_its_own_answers(tmp_path: Path) -> None:
+    model = Scripted(lambda times, request: json.dumps({"description": "short" if "at most 20" in request.prompt else "long"}))
+    few, many = (Asked(create_task("item-descriptions", words=words), model, tmp_path / "k.db", free) for words in (20, 90))
+    first = few.infer(readers()).records["text"].to_list()
+    assert many.infer(readers()).records["text"].to_list() != first
+    asked = len(model.asked)
+    assert few.infer(readers()).records["text"].to_list() == first
+    assert len(model.asked) == asked
+
+
+def test_answers_of_an_older_template_or_an_unknown_task_never_hide_current_ones(store: KnowledgeStore) -> None:
+    run(create_task("interests"), readers(), Scripted(lambda times, request: interests(request)), store, free)
+    answers = store.frame(status="done")
+    old = answers.with_columns(version=pl.lit("0"), hash=pl.lit("0") + pl.col("hash"))
+    strange = answers.head(3).with_columns(task=pl.lit("moods"))
+    known = records_of(pl.concat([answers, old, strange]))
+    assert known.records.equals(records_of(answers).records)
+    assert f"{answers.height} answers to an older prompt of interests were left out" in known.notes
+    assert any(note.startswith("3 answers to moods, which is no task") for note in known.notes)
 
 
 def test_a_source_asks_about_each_part_it_is_shown(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def compare(
     ks, chosen_seeds = options.cutoffs(k or ["20,50,100"]), options.seeds(seeds)
     rates = options.numbers(noise, float, "--noise") if noise else ()
     claims = [read_claim(text) for text in claim or ()]
-    settings, cut = inputs.settings(names, set or (), config)
+    chosen = inputs.settings(names, set or (), config)
     if resume and not (out / "manifest.json").is_file():
         raise ConfigError(f"--resume: {out} holds no comparison to go on with; leave --resume out to begin one")
     log = inputs.Log(data, format, column or (), min_value, k_core)
@@ -110,12 +110,12 @@ def compare(
         dataset,
         names,
         out,
-        knowledge=inputs.knowledge(knowledge, dataset, data, lambda: inputs.choose_split(dataset, split, chosen_seeds[0], cut)),
+        knowledge=inputs.knowledge(knowledge, dataset, data, chosen.knowledge, undated=undated),
         how=split,
         seeds=chosen_seeds,
         noise=rates,
         controls=[arm.strip() for arm in controls.split(",") if arm.strip()],
-        settings=settings,
+        settings=chosen.models,
         tune=tune,
         ks=ks,
         metric=metric,
@@ -123,7 +123,7 @@ def compare(
         permutations=permutations,
         claims=claims,
         filters=log.filters,
-        **cut,
+        **chosen.split,
     )
     if json:
         print_json(result)

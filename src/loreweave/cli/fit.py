@@ -62,17 +62,19 @@ def fit(
     from loreweave.files import check_replaceable
     from loreweave.models import create
 
-    settings, cut = inputs.settings({model: model}, set or (), config)
-    chosen = settings.get(model, {})
+    given = inputs.settings({model: model}, set or (), config)
+    chosen = given.models.get(model, {})
     kind = create(model, chosen)  # a wrong setting or place is told before anything is read
+    if not kind.uses_knowledge:
+        inputs.refuse_unused(knowledge, model)
     out = out.absolute()
     check_replaceable(out, "model")
     for name in STAGES:
         check_replaceable(_checkpoint(out, name), "checkpoint")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    parts = inputs.choose_split(dataset, split, seed, cut)
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, lambda: parts)
+    parts = inputs.choose_split(dataset, split, seed, given.split)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge, undated=undated)
     whole = dataset if all_data else parts.refit
     fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
     fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
@@ -186,18 +188,19 @@ def tune(
     from loreweave import evaluate as evaluation
     from loreweave.models import create
 
-    settings, cut = inputs.settings({model: model}, set or (), config)
-    kind = create(model, settings.get(model, {}))
+    given = inputs.settings({model: model}, set or (), config)
+    settings = given.models.get(model, {})
+    kind = create(model, settings)
+    if not kind.uses_knowledge:
+        inputs.refuse_unused(knowledge, model)
     if out is not None and out.suffix != ".toml":
         raise ConfigError(f"--out {out}: name a .toml file")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
-    parts = inputs.choose_split(dataset, split, seed, cut)
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, lambda: parts)
+    parts = inputs.choose_split(dataset, split, seed, given.split)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge, undated=undated)
     known = inputs.known_at(source, parts.train, parts, undated=undated)
-    found = evaluation.tune(
-        model, parts, known, settings={**_seeded(model, seed), **settings.get(model, {})}, metric=metric, trials=trials, folder=folder
-    )
+    found = evaluation.tune(model, parts, known, settings={**_seeded(model, seed), **settings}, metric=metric, trials=trials, folder=folder)
     if out is not None:
         _write_toml(out, model, found.settings)
     if json:

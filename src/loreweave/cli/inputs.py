@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loreweave.cli import options
 from loreweave.cli.output import note
-from loreweave.config import merge, parse_assignments, read_toml
+from loreweave.config import build, merge, parse_assignments, read_toml
 from loreweave.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,18 +52,27 @@ class Log:
         return dataset
 
 
-def knowledge(choice: str, dataset: Dataset, path: Path, split: Callable[[], Split]) -> Knowledge | KnowledgeSource:
+def knowledge(choice: str, dataset: Dataset, path: Path, settings: Mapping[str, Any], *, undated: bool) -> Knowledge | KnowledgeSource:
     """What `--knowledge` asks for: records that were read, or a source that can be asked.
 
     Args:
-        split: makes the split that the records are meant for; asked where a store may hold answers about several.
+        settings: `knowledge.…`, of a store.
+        undated: accept what rests on another split.
 
     Raises:
         DataError: there is nothing to read where it was asked for.
+        ConfigError: settings for something else than a store.
     """
     from loreweave.knowledge import Knowledge, Statistical, beside, read
 
     folder = path if path.is_dir() else path.parent
+    if choice.endswith(".db"):
+        from loreweave.knowledge.recorded import StoredAnswers, StoredConfig
+
+        stored = StoredAnswers(choice, build(StoredConfig, settings, where="knowledge"))
+        return stored.of_any_date(dataset) if undated else stored
+    if settings:
+        raise ConfigError(f"knowledge.{next(iter(settings))}: only a store has settings; give one with --knowledge FILE.db")
     if choice == "none":
         return Knowledge.none()
     if choice == "statistical":
@@ -71,35 +80,49 @@ def knowledge(choice: str, dataset: Dataset, path: Path, split: Callable[[], Spl
     if choice == "auto" and not beside(folder):
         note("no knowledge lies beside the data; interests are inferred by statistics over texts, attributes and triples")
         return Statistical()
-    if choice.endswith(".db"):
-        from loreweave.knowledge.recorded import from_store
-
-        parts = split()
-        found = from_store(choice, dataset, dates=(parts.fingerprint, parts.train.fingerprint))
-        note(*found.notes)
-        return found
     found = read(folder if choice in ("auto", "beside") else choice, dataset)
     note(*found.notes)
     return found
 
 
-def known_at(source: Knowledge | KnowledgeSource, learnt_from: Dataset, split: Split | None, *, undated: bool) -> Knowledge:
-    """Knowledge that rests on nothing but what may be seen: a source is asked about `learnt_from`, records are checked against the split.
+def known_at(source: Knowledge | KnowledgeSource, learnt_from: Dataset, split: Split, *, undated: bool) -> Knowledge:
+    """Knowledge that rests on nothing but what may be seen where a model learns from a part; warnings are noted.
 
     Raises:
         DataError: recorded knowledge may have seen the test part, and `undated` is not set.
     """
     from loreweave.knowledge import Knowledge
+    from loreweave.knowledge.source import known_about
 
-    if not isinstance(source, Knowledge):
-        return source.infer(learnt_from)
-    if split is not None and len(source):
-        note(*source.check(split, undated=undated))
-    return source
+    known, warnings = known_about(source, learnt_from, split, undated=undated)
+    note(*(() if isinstance(source, Knowledge) else known.notes), *warnings)
+    return known
 
 
-def settings(names: Mapping[str, str], assignments: Iterable[str], config: Path | None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Settings by name, and the options of the split (`split.…`), from a TOML file and `--set` over it.
+def refuse_unused(choice: str, model: str) -> None:
+    """Refuse knowledge that was asked for by name and that no model here would take.
+
+    Raises:
+        ConfigError: it was.
+    """
+    if choice not in ("auto", "none"):
+        raise ConfigError(f"--knowledge {choice}: {model} uses no knowledge; leave --knowledge out, or choose another model")
+
+
+class Settings(NamedTuple):
+    """Settings by name of the model; the options of the split (`split.…`) and of the knowledge (`knowledge.…`)."""
+
+    models: dict[str, dict[str, Any]]
+    split: dict[str, Any]
+    knowledge: dict[str, Any]
+
+
+SHARED = ("split", "knowledge")
+"""Tables of settings that belong to no model."""
+
+
+def settings(names: Mapping[str, str], assignments: Iterable[str], config: Path | None) -> Settings:
+    """Settings from a TOML file and `--set` over it.
 
     Args:
         names: what the command runs: name → registered model. With one alone its name may be left out: `--set l2=50`.
@@ -111,7 +134,7 @@ def settings(names: Mapping[str, str], assignments: Iterable[str], config: Path 
 
     tables = {key: value for key, value in (read_toml(config) if config else {}).items() if key not in COMMANDS}
     given = parse_assignments(assignments)
-    bare = {key: value for key, value in given.items() if key not in (*names, *MODELS, "split") and not isinstance(value, Mapping)}
+    bare = {key: value for key, value in given.items() if key not in (*names, *MODELS, *SHARED) and not isinstance(value, Mapping)}
     first = next(iter(names))
     if bare and len(names) != 1:
         example = next(iter(bare))
@@ -120,10 +143,11 @@ def settings(names: Mapping[str, str], assignments: Iterable[str], config: Path 
     for key, value in {**tables, **named}.items():
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key!r} is a table of settings: write {key}.setting=value")
-        if key not in (*names, "split") and (key in named or key not in MODELS):
+        if key not in (*names, *SHARED) and (key in named or key not in MODELS):
             raise ConfigError(f"settings for {key!r}, which this command does not run; it runs: {', '.join(names)}")
     tables = merge(merge(tables, named), {first: bare} if bare else {})
-    return {key: dict(value) for key, value in tables.items() if key in names}, dict(tables.get("split", {}))
+    models = {key: dict(value) for key, value in tables.items() if key in names}
+    return Settings(models, *(dict(tables.get(name, {})) for name in SHARED))
 
 
 def check_split(how: str | None) -> None:

@@ -145,9 +145,9 @@ KnowledgeFrom = Annotated[
         "--knowledge",
         metavar="SOURCE",
         rich_help_panel=LEARNING,
-        help="Where the knowledge comes from: beside (what lies with the data), a folder, a store (.db) that `knowledge run` wrote, "
-        "statistical (over texts, attributes and triples, no language model), none, or auto: beside where something lies there, else "
-        "statistical.",
+        help="Where the knowledge comes from: beside (what lies with the data), a folder, a store (.db) that `knowledge run` wrote "
+        "(--set knowledge.model, knowledge.encoder, knowledge.interests), statistical (over texts, attributes and triples, no language "
+        "model), none, or auto: beside where something lies there, else statistical.",
     ),
 ]
 Undated = Annotated[

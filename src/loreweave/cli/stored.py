@@ -68,7 +68,7 @@ def check(
     """
     from loreweave.evaluate.knowledge_report import headline, write_knowledge_report
     from loreweave.knowledge.checks import check as judge
-    from loreweave.knowledge.recorded import records_of, structured
+    from loreweave.knowledge.recorded import records_of, structured, vectors_of
     from loreweave.knowledge.store import KnowledgeStore
     from loreweave.language.encoders import encoder as encoder_of
 
@@ -87,9 +87,10 @@ def check(
     known = records_of(checked)
     silent = asked.filter((pl.col("as_of") == part.fingerprint) & (pl.col("status") != "done"))["status"].value_counts().sort("status")
     told = [*known.notes, *(f"{count} questions {status}, so there is nothing to check of them" for status, count in silent.iter_rows())]
-    found = judge(known, part, encoder_of(encoder), notes=told)
+    cache = vectors_of(store)
+    found = judge(known, part, encoder_of(encoder, cache), notes=told)
     page = out or store.with_suffix(".html")
-    _, clusters = structured(known, part, encoder)
+    _, clusters = structured(known, part, encoder_of(encoder, cache))
     write_knowledge_report(found, page, clusters)
     if json:
         print_json(

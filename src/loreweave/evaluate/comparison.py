@@ -22,7 +22,7 @@ from loreweave.evaluate.summary import Claim
 from loreweave.evaluate.tuning import Tuned, tune
 from loreweave.files import read_manifest, write_json
 from loreweave.knowledge.records import Knowledge
-from loreweave.knowledge.source import KnowledgeSource
+from loreweave.knowledge.source import KnowledgeSource, known_about
 from loreweave.models import model_class
 from loreweave.models.base import Recommender
 from loreweave.progress import track
@@ -152,20 +152,19 @@ def _rounds(
     warnings: list[str] = []
     asked: dict[str, Knowledge] = {}
 
-    def known(source: KnowledgeSource, part: Dataset) -> Knowledge:
+    def infer(part: Dataset) -> Knowledge:
+        assert not isinstance(knowledge, Knowledge | None)
         if part.fingerprint not in asked:
-            asked[part.fingerprint] = source.infer(part)
+            asked[part.fingerprint] = knowledge.infer(part)
         return asked[part.fingerprint]
 
     for seed in track(seeds, "splitting and asking"):
         made = cut(dataset, how, seed=seed, **split_options)
-        if knowledge is None:
-            choosing = refitting = Knowledge.none()
-        elif isinstance(knowledge, Knowledge):
-            choosing = refitting = knowledge
-            warnings += knowledge.check(made, undated=undated) if len(knowledge) else []
-        else:
-            choosing, refitting = known(knowledge, made.train), known(knowledge, made.refit)
+        choosing = refitting = Knowledge.none()
+        if knowledge is not None:
+            choosing, told = known_about(knowledge, made.train, made, undated=undated, infer=infer)
+            refitting, _ = known_about(knowledge, made.refit, made, undated=undated, infer=infer)
+            warnings += told
         hashed = fingerprints.of_value([fingerprints.of_dataset(made.refit), fingerprints.of_interactions(made.test)])
         rounds.append(Round(seed, made, choosing, refitting, hashed))
     return rounds, list(dict.fromkeys(warnings))

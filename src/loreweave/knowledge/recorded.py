@@ -2,76 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+from pydantic import Field
 
+from loreweave.config import Config
 from loreweave.data.dataset import Dataset
-from loreweave.errors import ConfigError, DataError
-from loreweave.knowledge.engine import Price, run
+from loreweave.errors import ConfigError, DataError, NotAsked
+from loreweave.knowledge.engine import Price, questions, run
 from loreweave.knowledge.records import Knowledge, Record
 from loreweave.knowledge.store import KnowledgeStore
 from loreweave.knowledge.structure import Structure, structure
-from loreweave.knowledge.tasks import create_task
+from loreweave.knowledge.tasks import TASKS, create_task
 from loreweave.knowledge.tasks.answers import AnswerError
 from loreweave.knowledge.tasks.base import KnowledgeTask, Subject
-from loreweave.language.base import LanguageModel
+from loreweave.language.base import LanguageModel, TextEncoder
 from loreweave.language.encoders import encoder as encoder_of
 
 
-def from_store(
-    path: Path | str, dataset: Dataset, *, dates: Sequence[str] = (), model: str | None = None, encoder: str = "lsa"
-) -> Knowledge:
-    """What the answers in a store say about the users and items of a dataset, interests clustered.
+class StoredConfig(Config):
+    """Which of the answers in a store are taken, and how their phrases become interests."""
 
-    Args:
-        dates: fingerprints in the order of preference; the first that has answers is taken. Without any of them, the only one there is.
-        model: whose answers, where several models gave some.
-        encoder: of the phrases that are clustered.
+    model: str | None = None
+    """Whose answers, where several models gave some."""
+    encoder: str = "lsa"
+    """Of the phrases that are clustered (`loreweave.language.encoders.encoder`); vectors are kept beside the store."""
+    interests: int | None = Field(None, ge=1)
+    """κ, clusters before any is dropped; None: chosen by stability."""
+
+
+class StoredAnswers:
+    """A store as a `KnowledgeSource`: what its answers say about a part of the data, interests clustered. Nobody is asked anything.
 
     Raises:
-        DataError: no answer is usable.
-        ConfigError: several models or dates to choose from.
         SavedError: no store, or damaged.
     """
-    with KnowledgeStore.open(path) as store:
-        answers = store.frame(status="done", model=model)
-    if answers.is_empty():
-        raise DataError.at("holds no usable answers; ask with `loreweave knowledge run`", path=path)
-    answers = _of_one(answers, "as_of", next((date for date in dates if (answers["as_of"] == date).any()), None), path)
-    return structured(records_of(_of_one(answers, "model", model, path)), dataset, encoder)[0]
+
+    def __init__(self, path: Path | str, config: StoredConfig | None = None) -> None:
+        self.path, self.config = Path(path), config or StoredConfig()
+        KnowledgeStore.open(self.path).close()
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def infer(self, dataset: Dataset) -> Knowledge:
+        """From the answers that rest on exactly these interactions; what is not among them is counted in the notes.
+
+        Raises:
+            NotAsked: there are none.
+            ConfigError: several models gave some.
+        """
+        return self._known(dataset, dataset.fingerprint)
+
+    def of_any_date(self, dataset: Dataset) -> Knowledge:
+        """As `infer`, whatever the answers rest on, so long as they all rest on the same.
+
+        Raises:
+            NotAsked: there are none.
+            ConfigError: several models gave some, or they rest on several splits or parts.
+        """
+        with KnowledgeStore.open(self.path) as store:
+            dates = store.summary().filter(pl.col("status") == "done")["as_of"].unique().sort().to_list()
+        if len(dates) > 1:
+            raise ConfigError(f"{self.path}: holds answers about several splits or parts, none of them these ({', '.join(dates)})")
+        return self._known(dataset, dates[0] if dates else "")
+
+    def _known(self, dataset: Dataset, as_of: str) -> Knowledge:
+        with KnowledgeStore.open(self.path) as store:
+            rows = store.summary()
+            about = rows.filter(pl.col("as_of") == as_of)
+            if self.config.model is not None:
+                about = about.filter(pl.col("model") == self.config.model)
+            models = about.filter(pl.col("status") == "done")["model"].unique().sort().to_list()
+            if not models:
+                raise NotAsked(
+                    f"{self.path}: holds no usable answers about these interactions"
+                    + (f" by {self.config.model!r}" if self.config.model else "")
+                    + "; ask with `loreweave knowledge run` and the --split, --seed and filters of this command"
+                    + (", or accept those about another split with --undated" if rows.height else "")
+                )
+            if len(models) > 1:
+                told = f"--set knowledge.model={models[0]}"
+                raise ConfigError(f"{self.path}: holds answers of several models; choose one of {', '.join(models)}, as {told}")
+            answers = store.frame(status="done", as_of=as_of, model=models[0])
+        known, _ = structured(
+            records_of(answers), dataset, encoder_of(self.config.encoder, vectors_of(self.path)), interests=self.config.interests
+        )
+        silent = about.filter((pl.col("status") != "done") & (pl.col("model") == models[0])).group_by("status").agg(pl.col("rows").sum())
+        notes = [f"{count} questions {status}" for status, count in silent.sort("status").iter_rows()]
+        if others := int(rows.filter(pl.col("status") == "done")["rows"].sum()) - answers.height:
+            notes.append(f"{others} answers of other models, or about other splits or parts, were left aside")
+        return replace(known, notes=(*known.notes, *notes))
 
 
-def structured(known: Knowledge, dataset: Dataset, encoder: str = "lsa") -> tuple[Knowledge, Structure | None]:
+def vectors_of(store: Path) -> Path:
+    """The folder beside a store in which the vectors of its texts are kept."""
+    return store.with_name(f"{store.stem}.vectors")
+
+
+def structured(
+    known: Knowledge, dataset: Dataset, encoder: TextEncoder, *, interests: int | None = None
+) -> tuple[Knowledge, Structure | None]:
     """The records with interests as clusters of their phrases, records of other kinds as they are; and the clusters, if any."""
     phrases, rest = known.only("interest"), known.records.filter(pl.col("kind") != "interest")
     if not len(phrases):
         return known, None
-    clustered, clusters = structure(phrases, encoder_of(encoder), n_users=dataset.n_users)
+    clustered, clusters = structure(phrases, encoder, n_users=dataset.n_users, interests=interests)
     return clustered.merged(replace(known, records=rest, interests=known.interests.clear(), notes=())), clusters
 
 
-def records_of(answers: pl.DataFrame) -> Knowledge:
+def records_of(answers: pl.DataFrame, tasks: Iterable[KnowledgeTask[Any]] = ()) -> Knowledge:
     """Records of stored answers (`KnowledgeStore.frame`), provenance included; interests are phrases still.
 
-    An answer of another template version than the task now has, or that the task no longer reads, is left out and counted; so are earlier
-    answers of one model to one task about the same subject (under other settings, say), and answers that say nothing.
+    An answer of another template version than the task now has, of a task that is not known, or that the task no longer reads, is left out
+    and counted; so are earlier answers of one model to one task about the same subject (under other settings, say), and answers that say
+    nothing.
+
+    Args:
+        tasks: of one's own; those that are registered are known without.
     """
     records: list[Record] = []
-    asked_about = ("task", "model", "as_of", "user", "item")
-    newest = answers.unique(asked_about, keep="last", maintain_order=True)
-    models = ", ".join(answers["model"].unique().sort())
-    notes = [f"{newest.height} answers of {models}"] if newest.height else []
-    if newest.height < answers.height:
-        notes.append(f"{answers.height - newest.height} earlier answers about the same subjects, under other settings, were left out")
-    answers, silent = newest, 0
+    known = {task.name: task for task in tasks}
+    notes, silent = [], 0
     for (name,), rows in answers.group_by(["task"], maintain_order=True):
-        task = create_task(str(name))
-        old = rows.filter(pl.col("version") != task.version).height
-        spoilt = 0
-        for row in rows.filter(pl.col("version") == task.version).iter_rows(named=True):
+        if str(name) not in known and str(name) not in TASKS:
+            notes.append(f"{rows.height} answers to {name}, which is no task that is known here, were left out")
+            continue
+        task = known.get(str(name)) or create_task(str(name))
+        current = rows.filter(pl.col("version") == task.version)
+        newest = current.unique(["model", "as_of", "user", "item"], keep="last", maintain_order=True)
+        if newest.height:
+            notes.append(f"{newest.height} answers of {', '.join(newest['model'].unique().sort())} to {name}")
+        old, earlier, spoilt = rows.height - current.height, current.height - newest.height, 0
+        if earlier:
+            notes.append(f"{earlier} earlier answers to {name} about the same subjects, under other settings, were left out")
+        for row in newest.iter_rows(named=True):
             try:
                 answer = task.parse(row["text"])
             except AnswerError:
@@ -107,7 +177,7 @@ class Asked:
     """A language model as a `KnowledgeSource`: asked again about every part it is shown, at most once about each.
 
     Args:
-        budget: USD for each part.
+        budget: USD for each call of `infer`.
     """
 
     def __init__(
@@ -130,9 +200,12 @@ class Asked:
         with KnowledgeStore.open(self.path, create=True) as store:
             outcome = run(self.task, dataset, self.model, store, self.price, budget=self.budget)
             answers = store.frame(status="done", task=self.task.name, model=self.model.model, as_of=dataset.fingerprint)
+        own = pl.Series([question.key for question in questions(self.task, dataset, self.model)], dtype=pl.String)
+        answers = answers.filter(pl.col("hash").is_in(own.implode()))  # others were given to other settings of the task
         if answers.is_empty():
             raise DataError.at(f"{self.model.model} gave no usable answer to {self.task.name} ({outcome})", path=self.path)
-        known, _ = structured(records_of(answers), dataset, self.encoder)
+        encoder = encoder_of(self.encoder, vectors_of(Path(self.path)))
+        known, _ = structured(records_of(answers, [self.task]), dataset, encoder)
         short = [f"the budget of {self.budget} USD ended before everybody was asked about"] if outcome.out_of_budget else []
         counts = {
             "failed": outcome.failed,
@@ -142,12 +215,3 @@ class Asked:
         }
         short += [f"{count} questions {what}" for what, count in counts.items() if count]
         return replace(known, notes=(*known.notes, *short))
-
-
-def _of_one(answers: pl.DataFrame, column: str, chosen: str | None, path: Path | str) -> pl.DataFrame:
-    """The answers with one value of a column: the chosen one, or the only one there is."""
-    values = answers[column].unique().sort().to_list()
-    if chosen is None and len(values) > 1:
-        what = "several models" if column == "model" else "several splits, none of them this one"
-        raise ConfigError(f"{path}: holds answers of {what} ({', '.join(values[:3])}); choose one with `loreweave knowledge export`")
-    return answers.filter(pl.col(column) == (values[0] if chosen is None else chosen))
