@@ -373,7 +373,20 @@ def test_a_key_is_needed_but_for_this_machine(monkeypatch: pytest.MonkeyPatch) -
     assert "two words" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9000/v1", "ftp://host/v1", "http://", "https://me:pass@host/v1", "https://host/v1?key=pass"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:9000/v1",
+        "ftp://host/v1",
+        "http://",
+        "http://host:99999/v1",
+        "https://me:pass@host/v1",
+        "https://me:pass@host:99999/v1",
+        "https://me:pass/x@host/v1",
+        "https://host/v1?key=pass",
+        "https://host/v1#pass",
+    ],
+)
 def test_a_wrong_url_is_one_plain_line_without_secrets(url: str) -> None:
     with pytest.raises(ConfigError, match="server URL") as caught:
         remote(url)

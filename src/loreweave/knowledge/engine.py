@@ -14,7 +14,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from loreweave.data.dataset import Dataset
@@ -220,6 +220,7 @@ class _Run:
         self.outcome = Outcome(spent=price(0, 0))
         self.repairs: list[tuple[Question, str]] = []
         self.in_flight: dict[int, Question] = {}
+        self.waiting: Question | None = None
         self.at_most: dict[int, float] = {}
 
     def new(self, asked: Iterator[Question]) -> Iterator[Question]:
@@ -245,24 +246,46 @@ class _Run:
                 self.claimed.add(question.key)
                 yield again
 
-    def ask(self, asked: Iterable[Question], total: int | None, *, last: bool = False) -> None:
-        """Put every question; store every answer as it comes. Where it is not the `last` time, spoilt answers wait in `repairs`."""
-        sent = self._sent(asked, last)
-        answers = track(self.model.generate(sent), "asking again" if last else "asking", total, status=lambda: str(self.outcome))
-        for position, answer in answers:
-            self.at_most.pop(position, None)
-            self._take(self.in_flight.pop(position), answer, last=last)
-        if self.in_flight:
-            raise LanguageModelError(f"{self.model.model} left {len(self.in_flight)} requests without an answer")
+    def ask(self, asked: Iterator[Question], total: int | None, *, last: bool = False) -> None:
+        """Put every question; store every answer as it comes. Where it is not the `last` time, spoilt answers wait in `repairs`.
+
+        What is in flight is held against the budget as if all answers were as long as they may be. They are shorter: once they are in, what
+        is left of the budget goes into further questions, as long as it pays for one.
+        """
+        answers = track(self._answers(asked, last), "asking again" if last else "asking", total, status=lambda: str(self.outcome))
+        for question, answer in answers:
+            self._take(question, answer, last=last)
+
+    def _answers(self, asked: Iterator[Question], last: bool) -> Iterator[tuple[Question, Answer]]:
+        while True:
+            self.waiting = None
+            for position, answer in self.model.generate(self._sent(asked, last)):
+                self.at_most.pop(position, None)
+                yield self.in_flight.pop(position), answer
+            if self.in_flight:
+                raise LanguageModelError(f"{self.model.model} left {len(self.in_flight)} requests without an answer")
+            if self.waiting is None:
+                return
+            if not self._affordable(self.waiting):
+                self.outcome.out_of_budget = True
+                return
+            asked = chain([self.waiting], asked)
+
+    def _most(self, question: Question) -> float:
+        """USD that a question costs at most."""
+        return self.price(_tokens_in(question.request, self.model), question.request.max_tokens) or 0.0
+
+    def _affordable(self, question: Question) -> bool:
+        """Whether the budget pays for a question beside all that is in flight."""
+        return self.budget is None or (self.outcome.spent or 0.0) + sum(self.at_most.values()) + self._most(question) <= self.budget
 
     def _sent(self, asked: Iterable[Question], last: bool) -> Iterator[Request]:
         for position, question in enumerate(asked):
             if self.budget is not None:
-                most = self.price(_tokens_in(question.request, self.model), question.request.max_tokens) or 0.0
-                if (self.outcome.spent or 0.0) + sum(self.at_most.values()) + most > self.budget:
-                    self.outcome.out_of_budget = True
+                if not self._affordable(question):
+                    self.waiting = question
                     return
-                self.at_most[position] = most
+                self.at_most[position] = self._most(question)
             self.in_flight[position] = question
             self.outcome.asked += not last
             yield question.request

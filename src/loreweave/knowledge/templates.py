@@ -7,6 +7,7 @@ import polars as pl
 
 from loreweave.data.dataset import Dataset
 from loreweave.knowledge.features import attribute_rows, item_features, plain, triple_rows
+from loreweave.knowledge.histories import NEWEST, ordered
 from loreweave.knowledge.records import Knowledge, records_frame
 
 TITLES = 10
@@ -25,15 +26,9 @@ def user_texts(dataset: Dataset) -> Knowledge:
     Titles are the latest where there is a time or an order, the best known otherwise. Often: features that at least two items of the
     history carry, by p·log(p/q) with p the share of the history that carries it and q the share of all interactions.
     """
-    log = dataset.interactions.positives()
-    clock = log.time if log.time is not None else log.order
-    met = np.bincount(log.item, minlength=dataset.n_items)
-    history = pl.DataFrame({"user": log.user, "item": log.item, "rank": met[log.item] if clock is None else clock}).with_row_index("row")
-    history = history.sort("user", "rank", "row", descending=[False, True, True]).unique(
-        ["user", "item"], keep="first", maintain_order=True
-    )
+    history, order = ordered(dataset)
     history = history.with_columns(title=dataset.titles.gather(history["item"].cast(pl.Int64)))
-    named = "Best known" if clock is None else "Most recent"
+    named = "Most recent" if order == NEWEST else "Best known"
     texts = history.group_by("user", maintain_order=True).agg(
         pl.format("{} items. " + named + ": {}.", pl.len(), pl.col("title").head(TITLES).str.join("; ")).first().alias("history"),
     )

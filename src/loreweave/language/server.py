@@ -45,11 +45,14 @@ def check_url(url: str) -> str:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"server URL {url!r}: {error}; write it in full, for example http://127.0.0.1:9000/v1") from None
+        told = "the server URL" if "@" in url or "#" in url or "?" in url else f"server URL {url!r}: {error}"  # else a secret may be in it
+        raise ConfigError(f"{told}: cannot be read; write it in full, for example http://127.0.0.1:9000/v1") from None
+    if "@" in url or parts.query or parts.fragment:
+        raise ConfigError(
+            f"server URL: it must hold no user, password, query or fragment; set the key in the environment as {KEY_NAMES[0]}"
+        )
     if port == 0:
         raise ConfigError(f"server URL {url!r}: no server has port 0")
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(f"server URL: it must hold no user, password or query; set the key in the environment as {KEY_NAMES[0]}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"server URL {url!r}: write it in full, for example http://127.0.0.1:9000/v1")
     return url.strip().rstrip("/")

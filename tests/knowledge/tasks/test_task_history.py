@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loreweave.data import split
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Vocabulary
 from loreweave.errors import ConfigError, DataError
+from loreweave.knowledge.histories import ordered
 from loreweave.knowledge.tasks import TASKS, create_task
 from loreweave.knowledge.tasks.escape import Block
-from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, ordered
+from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN
 from loreweave.knowledge.tasks.interests import InterestsTask
 from loreweave.language.base import LanguageModel, Request
 
@@ -51,6 +53,13 @@ def test_the_newest_come_first_and_of_one_instant_the_later_row() -> None:
 
 def test_an_order_is_as_good_as_a_clock() -> None:
     assert shown(catalogue([0, 0, 0], [0, 1, 2], 3, order=[2, 0, 1])) == {"u0": (("id0", "id2", "id1"), 0)}
+
+
+def test_where_times_are_equal_the_order_tells_which_is_newer_as_it_does_for_splits() -> None:
+    dataset = catalogue([0, 0, 0, 0], [0, 1, 2, 3], 4, time=[5, 5, 5, 5], order=[3, 2, 1, 0])
+    assert shown(dataset) == {"u0": (("id0", "id1", "id2", "id3"), 0)}
+    (last,) = split(dataset, "leave_last_out").test.item.tolist()
+    assert ordered(dataset)[0]["item"][0] == last
 
 
 def test_a_repeated_item_counts_once_where_it_was_met_last() -> None:

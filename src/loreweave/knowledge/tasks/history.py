@@ -11,32 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from loreweave.data.dataset import Dataset
-
 BYTES_PER_TOKEN = 3.5
 """The estimate of `LanguageModel.count_tokens`, by which prompts are held to their budget before any model is known."""
 USER_BLOCK = 20_000
 """Users whose lines are joined at a time; bounds memory to some hundred megabytes."""
-NEWEST, BEST_KNOWN = "newest first", "best known first"
-
-
-def ordered(dataset: Dataset) -> tuple[pl.DataFrame, str]:
-    """Every positive once, the order its prompts show it in, and that order in words.
-
-    Where there is a time or an order the newest comes first (ties: the later row of the file). Where there is neither, the item that most
-    people met comes first: of two items a model has likelier heard of the better known one, and the order of files and codes means nothing.
-
-    Returns:
-        A frame `user`, `item` (int32 codes), sorted by user, and `newest first` or `best known first`.
-    """
-    log = dataset.interactions.positives()
-    clock = log.time if log.time is not None else log.order
-    met = np.asarray(dataset.matrix.sum(axis=0)).ravel().astype(np.int64)
-    rank = met[log.item] if clock is None else clock
-    frame = pl.DataFrame({"user": log.user, "item": log.item, "rank": rank}).with_row_index("row")
-    frame = frame.sort("user", "rank", "row", descending=[False, True, clock is not None])
-    frame = frame.unique(["user", "item"], keep="first", maintain_order=True)
-    return frame.select("user", "item"), BEST_KNOWN if clock is None else NEWEST
 
 
 def numbered(rows: pl.DataFrame, lines: pl.Series, ids: pl.Series, max_items: int, max_bytes: int) -> pl.DataFrame:
@@ -72,7 +50,7 @@ def users_passed_over(rows: pl.DataFrame, lines: pl.Series, n_users: int, asked:
     """Users that nothing can be asked about, by reason; reasons that nobody has are missing.
 
     Args:
-        rows: of `ordered`.
+        rows: of `histories.ordered`.
         lines: by item code; null: the item cannot be shown.
         asked: the first so many items of a history are asked about, each beside another of it; None: the history itself is.
     """
@@ -88,7 +66,7 @@ def users_passed_over(rows: pl.DataFrame, lines: pl.Series, n_users: int, asked:
 
 
 def blocks_of_users(rows: pl.DataFrame, n_users: int) -> Iterator[pl.DataFrame]:
-    """The rows of `ordered`, some thousand users at a time."""
+    """The rows of `histories.ordered`, some thousand users at a time."""
     users = rows["user"].to_numpy()
     for start in range(0, n_users, USER_BLOCK):
         first, last = np.searchsorted(users, [start, start + USER_BLOCK])

@@ -14,11 +14,12 @@ from pydantic import Field
 from loreweave.config import Config, build
 from loreweave.data.dataset import Dataset
 from loreweave.errors import ConfigError
+from loreweave.knowledge.histories import ordered
 from loreweave.knowledge.records import Record
 from loreweave.knowledge.tasks.answers import parse_answer
 from loreweave.knowledge.tasks.base import A, KnowledgeTask, Subject
 from loreweave.knowledge.tasks.escape import ELLIPSIS, Block, cut_to_bytes, one_line
-from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, blocks_of_users, line_bytes, numbered, ordered, users_passed_over
+from loreweave.knowledge.tasks.history import BYTES_PER_TOKEN, blocks_of_users, line_bytes, numbered, users_passed_over
 from loreweave.knowledge.tasks.items import item_descriptions, item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import found_in, texts_in
 from loreweave.knowledge.tasks.schema import strict_schema

@@ -13,11 +13,12 @@ import polars as pl
 from pydantic import Field
 
 from loreweave.data.dataset import Dataset
+from loreweave.knowledge.histories import BEST_KNOWN, ordered
 from loreweave.knowledge.records import Record
 from loreweave.knowledge.tasks.answers import TypedAnswer
 from loreweave.knowledge.tasks.base import Subject
 from loreweave.knowledge.tasks.escape import Block, one_line
-from loreweave.knowledge.tasks.history import BEST_KNOWN, blocks_of_users, line_bytes, numbered, ordered, users_passed_over
+from loreweave.knowledge.tasks.history import blocks_of_users, line_bytes, numbered, users_passed_over
 from loreweave.knowledge.tasks.items import item_lines, longest_of, user_attributes
 from loreweave.knowledge.tasks.problems import length_problems
 from loreweave.knowledge.tasks.prompt import PromptTask, UserConfig
