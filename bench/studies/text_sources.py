@@ -1,12 +1,13 @@
 """What are interests worth that rest on genres, on titles, on film texts by two language models, or on half of a history?
 
-    python bench/studies/text_sources.py [--out runs/sources] [--only films|halves|dbbook2014|book-crossing]
+    python bench/studies/text_sources.py [--out runs/sources] [--only ml-latest-small|ml-1m|halves|dbbook2014|book-crossing]
 
 Needs $LOREWEAVE_DATA. Every source gives interests by the same log-odds (`Statistical`), so what differs is what it reads; every arm runs
 the same model (cikg-linear, settings chosen on validation for real and none apart) on the same split, and is held against no knowledge
-and against its own interests shuffled between people. Films: ml-latest-small, the films that both models wrote about, each text cut to as
-many words as the shorter of the two, leave-last-out. Half histories: everybody's films cut in two halves at random, interests from the one
-half, tested on the other, against interests that rest on the tested half too: what a source gains by having seen the answer. Books:
+and against its own interests shuffled between people. Films: ml-latest-small and ml-1m, the films that both models wrote about, each text
+cut to as many words as the shorter of the two, leave-last-out. Half histories: everybody's films cut in two halves at random, interests
+from the one half, tested on the other, against interests that rest on the tested half too: what a source gains by having seen the answer.
+Books:
 dbbook2014 and book-crossing, the published split, interests from titles beside the recorded ones (which rest on train and validation), and
 from titles and triples where there are triples; one seed, since a seed draws the validation part alone there.
 What is finished is kept in --out. Prints tables and one JSON line.
@@ -34,6 +35,7 @@ from loreweave.knowledge.exchange import read_exchange
 
 MODEL, METRIC = "cikg-linear", "ndcg@20"
 WRITERS = ("deepseek-chat", "gpt-3.5-turbo")
+FILMS = ("ml-latest-small", "ml-1m")
 
 
 class Reading:
@@ -72,12 +74,12 @@ def half_of(dataset: Dataset) -> Dataset:
     return dataset.with_interactions(log.take(kept))
 
 
-def films(root: Path) -> tuple[Dataset, dict[str, Callable[[Dataset], Dataset]]]:
-    """ml-latest-small on the films that both writers wrote about, and the views of it."""
+def films(root: Path, log: str) -> tuple[Dataset, dict[str, Callable[[Dataset], Dataset]]]:
+    """A MovieLens log on the films that both writers wrote about, and the views of it."""
     texts = (read_exchange(root / "movielens-texts/texts.jsonl", model=name).records for name in WRITERS)
     first, second = (written.select("item", pl.col("text").alias(name)) for name, written in zip(WRITERS, texts, strict=True))
     wide = first.join(second, on="item")
-    dataset = data.read(root / "ml-latest-small")
+    dataset = data.read(root / log)
     raw = pl.Series("item", dataset.items.ids.cast(pl.String))
     covered = raw.is_in(wide["item"].implode()).to_numpy()
     dataset = k_core(dataset.with_interactions(dataset.interactions.take(covered[dataset.interactions.item])), 1)
@@ -145,23 +147,25 @@ def between(pairs: list[tuple[str, str]], arms: dict[str, dict[str, pl.DataFrame
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/sources"))
-    parser.add_argument("--only", choices=("films", "halves", "dbbook2014", "book-crossing"))
+    parser.add_argument("--only", choices=(*FILMS, "halves", "dbbook2014", "book-crossing"))
     arguments = parser.parse_args()
     if "LOREWEAVE_DATA" not in os.environ:
         raise SystemExit("set LOREWEAVE_DATA to the folder that holds the data sets")
     root = Path(os.environ["LOREWEAVE_DATA"])
     told: dict[str, Any] = {"bench": "text_sources", "metric": METRIC}
-    if arguments.only in (None, "films"):
-        dataset, views = films(root)
+    for log in FILMS:
+        if arguments.only not in (None, log):
+            continue
+        dataset, views = films(root, log)
         rows, arms = [], {}
         for name, view in views.items():
-            result, arms[name] = compared(dataset, Reading(view), arguments.out / f"films, {name}", "leave_last_out", (1,))
+            result, arms[name] = compared(dataset, Reading(view), arguments.out / f"{log}, {name}", "leave_last_out", (1,))
             rows.append(row_of(name, result, arms[name]))
         pairs = [WRITERS, (WRITERS[0], "genres"), (WRITERS[1], "genres"), ("titles and genres, half of the history", "titles and genres")]
-        told["films"] = {"rows": rows, "between": between(pairs, arms)}
-        show("ml-latest-small", told["films"])
+        told[log] = {"rows": rows, "between": between(pairs, arms)}
+        show(log, told[log])
     if arguments.only in (None, "halves"):
-        whole, _ = films(root)
+        whole, _ = films(root, FILMS[0])
         clean, leaky = "the half trained on", "both halves, the tested one too"
         shown: dict[str, Callable[[Dataset], Dataset]] = {clean: lambda half: half, leaky: lambda half: whole}
         rows, arms = [], {}
