@@ -12,7 +12,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
@@ -51,6 +51,7 @@ class Plan:
     Attributes:
         subjects: whom or what the task asks about.
         answered, failed, excluded: of those, already in the store.
+        reused: of those, asked before in the very same words about other interactions: the answer is copied and nobody is asked.
         too_long: prompts past the model's context, which are never sent.
         to_ask: requests that a run would send.
         left_out: history items that did not fit into the prompts to send.
@@ -65,6 +66,7 @@ class Plan:
     answered: int = 0
     failed: int = 0
     excluded: int = 0
+    reused: int = 0
     too_long: int = 0
     to_ask: int = 0
     left_out: int = 0
@@ -82,6 +84,7 @@ class Outcome:
     Attributes:
         asked: requests sent; `answered`, `failed` and `excluded` add up to it when it was not stopped.
         repaired: of the answered, those whose first answer lacked the form that was asked for.
+        reused: answers to the very same words, given about other interactions, that were copied; nobody was asked.
         too_long: prompts past the model's context, not sent.
         held: questions that another process is asking.
         spent: USD, None where the price is not known.
@@ -93,6 +96,7 @@ class Outcome:
     repaired: int = 0
     failed: int = 0
     excluded: int = 0
+    reused: int = 0
     too_long: int = 0
     held: int = 0
     tokens_in: int = 0
@@ -127,6 +131,9 @@ def plan(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel, store
     found = Plan(passed_over=task.passed_over(dataset))
     for chunk in _chunks(questions(task, dataset, model)):
         known = {} if store is None else store.statuses([question.key for question in chunk])
+        same = (
+            {} if store is None else _answered_before(task, dataset.fingerprint, store, [each for each in chunk if each.key not in known])
+        )
         for question in chunk:
             found.subjects += 1
             status = known.get(question.key)
@@ -136,6 +143,8 @@ def plan(task: KnowledgeTask[Any], dataset: Dataset, model: LanguageModel, store
                 found.failed += 1
             elif status == "excluded":
                 found.excluded += 1
+            elif question.key in same:
+                found.reused += 1
             elif not _fits(question.request, model):
                 found.too_long += 1
             else:
@@ -228,6 +237,10 @@ class _Run:
         for chunk in _chunks(asked):
             known = self.store.statuses([question.key for question in chunk])
             unknown = [question for question in chunk if question.key not in known]
+            same = _answered_before(self.task, self.as_of, self.store, unknown)
+            self.store.put(list(same.values()))
+            self.outcome.reused += len(same)
+            unknown = [question for question in unknown if question.key not in same]
             fitting = [question for question in unknown if _fits(question.request, self.model)]
             self.outcome.too_long += len(unknown) - len(fitting)
             mine = self.store.claim([question.key for question in fitting], self.owner, LEASE)
@@ -337,6 +350,20 @@ class _Run:
             served_by=answer.model,
             request=question.hash,
         )
+
+
+def _answered_before(task: KnowledgeTask[Any], as_of: str, store: KnowledgeStore, asked: Sequence[Question]) -> dict[str, Stored]:
+    """By key, the rows for questions that were answered before in the very same words about the same subject, under another date (what is
+    said of an item rests on no interactions). What they cost was paid then."""
+    rows = store.answers_to([question.hash for question in asked])
+    given = {(row.request, row.user, row.item): row for row in rows if (row.task, row.version) == (task.name, task.version)}
+    free = {"tokens_in": 0, "tokens_out": 0, "price": 0.0, "seconds": 0.0, "attempts": 0}
+    found = {}
+    for question in asked:
+        row = given.get((question.hash, question.subject.user, question.subject.item))
+        if row is not None:
+            found[question.key] = replace(row, hash=question.key, as_of=as_of, shown=question.subject.shown, **free)  # type: ignore[arg-type]
+    return found
 
 
 def _chunks(asked: Iterator[Question]) -> Iterator[list[Question]]:

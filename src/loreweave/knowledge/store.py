@@ -163,6 +163,14 @@ class KnowledgeStore:
         with sound_values(self.path):
             return {row[0]: _stored(row) for row in rows}
 
+    def answers_to(self, requests: Collection[str]) -> list[Stored]:
+        """The answers that are `done` to requests of these hashes (`Stored.request`), whatever they were asked about, and when."""
+        columns = ", ".join(f'"{name}"' for name in FIELDS)
+        query = f"SELECT {columns} FROM answers WHERE status = 'done' AND request IN (SELECT value FROM json_each(?)) ORDER BY id"
+        rows = self._rows(query, [json.dumps(list(requests))])
+        with sound_values(self.path):
+            return [_stored(row) for row in rows]
+
     def set_checks(self, checks: Mapping[str, Sequence[str]]) -> None:
         """Replace the problems found, by hash. Hashes that are not here (forgotten meanwhile) are passed over."""
         with self._transaction() as database:

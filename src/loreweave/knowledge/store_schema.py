@@ -50,6 +50,7 @@ COLUMNS: dict[str, str] = {
 _TABLES = f"""
 CREATE TABLE answers (id INTEGER PRIMARY KEY, {", ".join(f'"{name}" {kind}' for name, kind in COLUMNS.items())});
 CREATE INDEX answers_user ON answers ("user") WHERE "user" IS NOT NULL;
+CREATE INDEX answers_request ON answers (request) WHERE status = 'done';
 CREATE TABLE leases (
     hash TEXT PRIMARY KEY, owner TEXT NOT NULL, boot TEXT NOT NULL, space TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL,
     monotonic REAL NOT NULL, wall REAL NOT NULL, seconds REAL NOT NULL
