@@ -96,6 +96,36 @@ def recover(folder: Path) -> None:
             _aside(folder).rename(folder)
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine from working with a file that is read and written again and again. A killed one keeps nobody.
+    On Windows nobody is kept.
+
+    Raises:
+        SavedError: another process does.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise SavedError(f"{path}: another process is working with it; wait until it is done, or end it") from None
+            if not lock.exists() or lock.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+                continue  # its owner removed it between the two calls
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
 def write_text(path: Path, text: str) -> None:
     """UTF-8 text, atomically."""
 

@@ -107,6 +107,18 @@ def test_a_budget_needs_a_yes_and_a_price(run: Run, asking: list[object], tmp_pa
     assert done["out_of_budget"] and 0 < done["answered"] < 60 and done["spent"] <= 0.02
 
 
+def test_by_batches_everybody_has_an_answer_at_the_lower_price(run: Run, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text('["reader-1"]\ninput = 1.0\noutput = 2.0\nbatch = 0.5\n')
+    with serving(model="reader-1", batch_seconds=0.1) as server:
+        asking = [films, "--task", "interests", "--lm", server.url, "--model", "reader-1", "--prices", tmp_path / "prices.toml", "--json"]
+        whole = run("knowledge", "run", *asking, "--store", tmp_path / "one.db").json()
+        half = run("knowledge", "run", *asking, "--store", tmp_path / "k.db", "--batch", "--set", "lm.poll=0.05").json()
+        assert (half["asked"], half["answered"], half["failed"]) == (60, 60, 0)
+        assert half["spent"] == pytest.approx(whole["spent"] / 2)
+        assert run("knowledge", "run", *asking, "--store", tmp_path / "k.db", "--batch").json()["asked"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k.db", "one.db", "prices.toml"]
+
+
 def test_recorded_answers_are_replayed(run: Run, asking: list[object], films: Path, tmp_path: Path) -> None:
     run("knowledge", "run", *asking, "--json").json()
     run("knowledge", "export", tmp_path / "k.db", tmp_path / "a.jsonl", "--json").json()

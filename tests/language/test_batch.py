@@ -72,16 +72,14 @@ def test_equal_requests_are_paid_once(tmp_path: Path) -> None:
     assert len({answer.text for answer in answers.values()}) == 1
 
 
-def test_a_killed_run_picks_up_the_batch_under_way(tmp_path: Path) -> None:
+def test_a_killed_run_picks_up_the_batch_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(seconds: float) -> None:  # while it waits
+        raise KeyboardInterrupt
+
     with serving(batch_seconds=0.5) as server:
-        first = batch_model(server.url, tmp_path).generate(questions(6))
-
-        def killed() -> None:  # a run that gets as far as waiting
-            next(first)
-
-        threading.Thread(target=killed, daemon=True).start()
-        while not ((tmp_path / "batch.json").exists() and (json.loads((tmp_path / "batch.json").read_text())["batch"] or {}).get("id")):
-            time.sleep(0.01)
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr("loreweave.language.batch.time.sleep", killed)
+            next(batch_model(server.url, tmp_path).generate(questions(6)))
         answers = dict(batch_model(server.url, tmp_path).generate(questions(6)))
         stats = server.stats()
     assert len(answers) == 6
@@ -174,3 +172,14 @@ def test_no_requests_cost_nothing(tmp_path: Path) -> None:
         assert list(batch_model(server.url, tmp_path).generate([])) == []
         assert server.stats()["batches"] == 0
     assert not (tmp_path / "batch.json").exists()
+
+
+def test_a_state_is_worked_with_by_one_alone_and_a_killed_one_keeps_nobody(tmp_path: Path) -> None:
+    with serving(batch_seconds=0.1) as server:
+        first = batch_model(server.url, tmp_path).generate([Request("", "a"), Request("", "b")])
+        next(first)
+        with pytest.raises(SavedError, match="another process is working with it"):
+            list(batch_model(server.url, tmp_path).generate([Request("", "c")]))
+        first.close()  # as a kill would leave it: the lock is gone, the batch is remembered
+        assert len(list(batch_model(server.url, tmp_path).generate([Request("", "c")]))) == 1
+    assert not list(tmp_path.glob(".*.lock"))

@@ -87,7 +87,9 @@ def plan(
 
         loreweave knowledge plan ratings.csv --task interests --lm http://127.0.0.1:8000/v1 --model qwen3-8b --store k.db
     """
-    asked, speaker, price = _asked(task, lm, model, store, set, prices, batch, (data.absolute(), min_value, k_core, split, seed, part))
+    asked, speaker, price = _asked(
+        task, lm, model, store, set, prices, batch, (data.absolute(), format, column, min_value, k_core, split, seed, part)
+    )
     shown = _shown(inputs.Log(data, format, column or (), min_value, k_core), split, seed, part)
     found = _plan(asked, shown, speaker, store, price)
     if json:
@@ -147,7 +149,9 @@ def run(
     from loreweave.knowledge.engine import run as ask
     from loreweave.knowledge.store import KnowledgeStore
 
-    asked, speaker, price = _asked(task, lm, model, store, set, prices, batch, (data.absolute(), min_value, k_core, split, seed, part))
+    asked, speaker, price = _asked(
+        task, lm, model, store, set, prices, batch, (data.absolute(), format, column, min_value, k_core, split, seed, part)
+    )
     shown = _shown(inputs.Log(data, format, column or (), min_value, k_core), split, seed, part)
     expected = _plan(asked, shown, speaker, store, price)
     if budget is not None and expected.price is not None and expected.price > budget and not yes:

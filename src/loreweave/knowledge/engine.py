@@ -27,8 +27,6 @@ from loreweave.progress import track
 
 CHUNK = 1000
 """Questions looked up in the store and claimed at a time."""
-LEASE = 3600.0
-"""Seconds after which a process of another container or machine may ask what this one claimed and never answered."""
 
 Price = Callable[[int, int], float | None]
 """Tokens in, tokens out → USD; None where the price is not known."""
@@ -243,7 +241,7 @@ class _Run:
             unknown = [question for question in unknown if question.key not in same]
             fitting = [question for question in unknown if _fits(question.request, self.model)]
             self.outcome.too_long += len(unknown) - len(fitting)
-            mine = self.store.claim([question.key for question in fitting], self.owner, LEASE)
+            mine = self.store.claim([question.key for question in fitting], self.owner, self.model.longest)
             self.claimed |= mine
             self.outcome.held += len(fitting) - len(mine)
             yield from (question for question in fitting if question.key in mine)
@@ -255,7 +253,7 @@ class _Run:
             again = replace(question, request=replace(question.request, prompt=told))
             if not _fits(again.request, self.model):
                 self.outcome.too_long += 1
-            elif self.store.claim([question.key], self.owner, LEASE):
+            elif self.store.claim([question.key], self.owner, self.model.longest):
                 self.claimed.add(question.key)
                 yield again
 

@@ -79,11 +79,13 @@ class LanguageModel(ABC):
         model: its name, part of every request's hash.
         abilities: of `text`, `hidden`, `gradient`, `decode`.
         context: tokens that a prompt and its answer may have together; None: not known.
+        longest: seconds after which an answer that has not come is taken for lost by processes of other containers or machines.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({"text"})
     model: str
     context: int | None = None
+    longest: float = 3600.0
 
     @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Answer]]:

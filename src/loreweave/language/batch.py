@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from loreweave.errors import ConfigError, require
-from loreweave.files import read_json, write_json
+from loreweave.files import alone, read_json, write_json
 from loreweave.language._chat import Broken, Dialect, read_answer
 from loreweave.language._faults import GiveUp, Retry, of_connection, of_status, shown, told
 from loreweave.language._tokens import count_tokens
@@ -71,6 +71,8 @@ class BatchRemote(LanguageModel):
         SavedError: the state file is damaged.
     """
 
+    longest = 25 * 3600.0
+
     def __init__(self, config: BatchConfig) -> None:
         require("openai", "lm")
         require("tenacity", "lm")
@@ -97,9 +99,13 @@ class BatchRemote(LanguageModel):
         return super().count_tokens(text) if exact is None else exact
 
     def generate(self, requests: Iterable[Request]) -> Generator[tuple[int, Answer]]:
-        """As `LanguageModel.generate`; requests are taken a whole batch ahead. Closing the iterator leaves the batch to run."""
+        """As `LanguageModel.generate`; requests are taken a whole batch ahead. Closing the iterator leaves the batch to run.
+
+        Raises:
+            SavedError: another process works with the same state file.
+        """
         client = connect(self._url, self._key, self.config.timeout, asynchronous=False)
-        with client:
+        with client, alone(self.config.state):
             for questions in self._parts(enumerate(requests)):
                 remembered = self._remembered(client)
                 if remembered is not None:
