@@ -6,22 +6,18 @@ import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loreweave.data.dataset import Dataset
 from loreweave.errors import DataError, LoreweaveError
-from loreweave.knowledge.exchange import export_answers, export_records, import_answers, import_batch, read_batch, read_exchange
+from loreweave.knowledge.exchange import export_answers, export_records, import_answers, read_exchange
 from loreweave.knowledge.files import read_records
 from loreweave.knowledge.records import Knowledge, Record
 from loreweave.knowledge.store import KnowledgeStore, Stored
-from loreweave.knowledge.tasks.answers import TypedAnswer, parse_answer
-from loreweave.knowledge.tasks.base import KnowledgeTask, Subject
-from loreweave.language.base import Answer, Request
 
 
 def lines(path: Path, rows: list[Any]) -> Path:
@@ -300,98 +296,6 @@ def test_rubbish_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory
             read_exchange(path, format)
         except LoreweaveError as error:
             assert "\n" not in str(error)
-
-
-# ------------------------------------------------------------- batches of OpenAI
-
-
-class Likes(TypedAnswer):
-    likes: str
-
-
-class LikesTask(KnowledgeTask[Likes]):
-    name: ClassVar[str] = "likes"
-    answer_class = Likes
-    template: ClassVar[str] = "likes.txt"
-
-    def subjects(self, dataset: Dataset) -> Iterator[Subject]:
-        yield from ()
-
-    def request(self, subject: Subject) -> Request:
-        return Request("", "")
-
-    def parse(self, text: str) -> Likes:
-        return parse_answer(Likes, text)
-
-    def problems(self, subject: Subject, answer: Likes) -> list[str]:
-        return []
-
-    def records(self, subject: Subject, answer: Likes) -> list[Record]:
-        return [Record(kind="user_text", user=subject.user, text=answer.likes)]
-
-
-def line(key: str, content: str | None = None, finish: str = "stop", refusal: str | None = None, **rest: Any) -> dict[str, Any]:
-    message = {"role": "assistant", "content": content, "refusal": refusal}
-    body = {"id": "c", "model": "m-1", "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
-    usage = {"usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}
-    return {"id": "b", "custom_id": key, "response": {"status_code": 200, "body": body | usage}, "error": None} | rest
-
-
-BATCH = [
-    line("a", '{"likes": "spies"}'),
-    line("b", "I like to think that"),
-    line("c", "spi", "length"),
-    line("d", refusal="I cannot\nhelp"),
-    line("e", response=None, error={"code": "batch_expired", "message": "too late"}),
-    line("f", response={"status_code": 429, "body": {"error": {"message": "slow down"}}}),
-    line("g", response={"status_code": 500, "body": None}),
-    line("e", '{"likes": "cats"}'),
-    line("e", response=None, error={"code": "x", "message": "late"}),
-]
-
-
-def test_batch_output(tmp_path: Path) -> None:
-    spent = {"tokens_in": 9, "tokens_out": 4}
-    assert read_batch(lines(tmp_path / "out.jsonl", BATCH)) == {
-        "a": Answer('{"likes": "spies"}', "stop", "m-1", **spent),
-        "b": Answer("I like to think that", "stop", "m-1", **spent),
-        "c": Answer("spi", "length", "m-1", "cut at its token limit", **spent),
-        "d": Answer("", "refusal", "m-1", "I cannot help", **spent),
-        "e": Answer('{"likes": "cats"}', "stop", "m-1", **spent),
-        "f": Answer("", "failed", "", "slow down"),
-        "g": Answer("", "failed", "", "HTTP status 500"),
-    }
-
-
-def test_a_batch_becomes_stored_answers(store: KnowledgeStore, tmp_path: Path) -> None:
-    asked = {key: Stored(f"h{key}", "likes", "1", "m", "{}", f"user {key}", None, "f", (), "", "failed", "failed") for key in "abcdfgz"}
-    counts = import_batch(store, lines(tmp_path / "out.jsonl", BATCH), LikesTask(), asked)
-    assert counts == {"done": 1, "failed": 2, "excluded": 3, "unknown": 1, "missing": 1}
-    stored = store.get(["ha", "hb", "hd", "hg", "hz"])
-    assert [(row.user, row.status, row.tokens_in) for row in stored.values()] == [
-        ("user a", "done", 9),
-        ("user b", "excluded", 9),
-        ("user d", "excluded", 9),
-        ("user g", "failed", 0),
-    ]
-    assert stored["ha"].text == '{"likes": "spies"}' and stored["ha"].served_by == "m-1" and stored["ha"].reason is None
-    assert stored["hb"].text == "I like to think that" and stored["hb"].checks == ("form",)
-    assert "no JSON object" in (stored["hb"].reason or "")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"custom_id": "a", "response": null}\n{"custom_id"\n', r"out\.jsonl, row 2: not JSON"),
-        ('{"custom_id": "a", "response": null}\n{"id": "a"}\n', r"out\.jsonl, row 2, field 'custom_id': missing"),
-        ('{"custom_id": "a", "response": "text"}\n', r"out\.jsonl"),
-    ],
-)
-def test_bad_batches_are_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "out.jsonl").write_text(text)
-    with pytest.raises(DataError, match=message) as error:
-        read_batch(tmp_path / "out.jsonl")
-    assert "\n" not in str(error.value)
 
 
 # ------------------------------------------------------------------- real files

@@ -90,3 +90,41 @@ def test_a_missing_file_and_one_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_bytes(b'{"hash": "a", "text": "\xff"}')
     with pytest.raises(DataError, match="not UTF-8"):
         Replay(tmp_path / "b.jsonl")
+
+
+def batch_line(key: str, content: str | None = None, finish: str = "stop", refusal: str | None = None, **rest: object) -> dict[str, object]:
+    message = {"role": "assistant", "content": content, "refusal": refusal}
+    body = {"id": "c", "model": "m-1", "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+    usage = {"usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}
+    return {"id": "b", "custom_id": key, "response": {"status_code": 200, "body": body | usage}, "error": None} | rest
+
+
+BATCH = {
+    "stop": batch_line("stop", '{"likes": "spies"}'),
+    "length": batch_line("length", "spi", "length"),
+    "refused": batch_line("refused", refusal="I cannot\nhelp"),
+    "expired": batch_line("expired", response=None, error={"code": "batch_expired", "message": "too late"}),
+    "busy": batch_line("busy", response={"status_code": 429, "body": {"error": {"message": "slow down"}}}),
+    "empty": batch_line("empty", response={"status_code": 200, "body": None}),
+    "torn": batch_line("torn", response="text"),
+}
+
+
+def test_the_output_of_a_batch_is_replayed(tmp_path: Path) -> None:
+    late = batch_line("expired", '{"likes": "cats"}')
+    failed_again = batch_line("stop", response=None, error={"code": "x", "message": "late"})
+    replay = Replay(write(tmp_path / "out.jsonl", *BATCH.values(), late, failed_again), key=lambda request: request.prompt)
+    asked = [Request("", name) for name in BATCH]
+    answers = dict(zip(BATCH, (answer for _, answer in replay.generate(asked)), strict=True))
+    spent = {"tokens_in": 9, "tokens_out": 4, "attempts": 0}
+    assert answers["stop"] == Answer('{"likes": "spies"}', "stop", "m-1", **spent)
+    assert answers["length"] == Answer("spi", "length", "m-1", "stopped at its limit of tokens", **spent)
+    assert (answers["refused"].finish, answers["refused"].reason) == ("refusal", "refused by the model (I cannot help)")
+    assert answers["expired"].text == '{"likes": "cats"}'
+    assert (answers["busy"].finish, answers["busy"].reason) == ("failed", "429 from the batch (slow down)")
+    assert answers["empty"].finish == answers["torn"].finish == "failed"
+
+
+def test_a_batch_line_without_an_id_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"r\.jsonl, row 2, field 'custom_id': missing, or not a text"):
+        Replay(write(tmp_path / "r.jsonl", BATCH["stop"], BATCH["stop"] | {"custom_id": 3}))

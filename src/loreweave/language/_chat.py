@@ -82,8 +82,9 @@ class Dialect:
         return False
 
 
-def read_answer(payload: Any, request: Request, model: str) -> Answer:
-    """The answer in the body of a chat completion; `seconds` and `attempts` are left to whoever sent it.
+def read_answer(payload: Any, request: Request | None, model: str) -> Answer:
+    """The answer in the body of a chat completion; `seconds` and `attempts` are left to whoever sent it. `request`: None where it is not
+    at hand.
 
     Raises:
         Broken: the body is no chat completion.
@@ -114,13 +115,13 @@ def read_answer(payload: Any, request: Request, model: str) -> Answer:
     )
 
 
-def _ending(finish: Any, refusal: Any, request: Request) -> tuple[Finish, str | None]:
+def _ending(finish: Any, refusal: Any, request: Request | None) -> tuple[Finish, str | None]:
     if refusal:
         return "refusal", f"refused by the model ({shown(refusal)})"
     if finish == "content_filter":
         return "refusal", "stopped by the provider's content filter"
     if finish == "length":
-        return "length", f"stopped at its limit of {request.max_tokens:,} tokens"
+        return "length", "stopped at its limit of tokens" if request is None else f"stopped at its limit of {request.max_tokens:,} tokens"
     return "stop", None
 
 

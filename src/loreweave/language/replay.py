@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from loreweave.errors import DataError
+from loreweave.language._chat import Broken, read_answer
+from loreweave.language._faults import told
 from loreweave.language.base import Answer, Finish, LanguageModel, Request
 
 
@@ -15,7 +17,8 @@ class Replay(LanguageModel):
     """Answers what was recorded, with `attempts` 0. What was not is a failed answer; nothing is made up.
 
     A file has one JSON object a line: `request` (`Request.hash`; what `knowledge export` writes), `hash` or `key`; `text`; and where known
-    `model`, `finish`, `reason`, `tokens_in`, `tokens_out`. Other fields are passed over.
+    `model`, `finish`, `reason`, `tokens_in`, `tokens_out`. Other fields are passed over. The output or error file of a provider's Batch
+    interface is such a file too, where its `custom_id`s are request hashes, as `BatchRemote` sends them.
 
     Args:
         recorded: a JSONL file, or key → text or answer.
@@ -62,7 +65,10 @@ def _read(path: Path) -> dict[str, Answer]:
             for row, line in enumerate(lines, 1):
                 if line.strip():
                     key, answer = _entry(line, path, row)
-                    if answers.setdefault(key, answer) != answer:
+                    known = answers.get(key)
+                    if known is None or known.finish == "failed":
+                        answers[key] = answer
+                    elif answer.finish != "failed" and answer != known:
                         raise DataError.at(f"{key!r} has another answer further up; keep one of them", path=path, row=row)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
@@ -93,6 +99,8 @@ def _entry(line: str, path: Path, row: int) -> tuple[str, Answer]:
             raise DataError.at("not a whole number from 0 to 2^63", path=path, row=row, field=name)
         return value
 
+    if "custom_id" in entry:
+        return text_of("custom_id"), _of_batch(entry)
     key = text_of(next((name for name in ("request", "hash") if entry.get(name)), "key"))
     finish: Any = text_of("finish", "stop")
     if finish not in get_args(Finish):
@@ -100,3 +108,15 @@ def _entry(line: str, path: Path, row: int) -> tuple[str, Answer]:
     text = text_of("text", "" if finish == "failed" else None)
     counts = {name: count_of(name) for name in ("tokens_in", "tokens_out")}
     return key, Answer(text, finish, text_of("model", ""), reason=text_of("reason", "") or None, **counts)
+
+
+def _of_batch(entry: dict[str, Any]) -> Answer:
+    """The answer in a line of a batch's output."""
+    response = entry.get("response")
+    status, body = (response.get("status_code"), response.get("body")) if isinstance(response, dict) else (None, None)
+    if status != 200 or entry.get("error"):
+        return Answer("", "failed", "", f"{status or 'no answer'} from the batch ({told(entry.get('error') or body, None)[0]})")
+    try:
+        return read_answer(body, None, "")
+    except Broken as broken:
+        return Answer("", "failed", "", str(broken))

@@ -10,16 +10,15 @@ from typing import NamedTuple
 import polars as pl
 
 from loreweave.errors import DataError
-from loreweave.knowledge.exchange import agent4rec, answers, colakg, openai_batch, records, rlmrec, texts, xrec
+from loreweave.knowledge.exchange import agent4rec, answers, colakg, records, rlmrec, texts, xrec
 from loreweave.knowledge.exchange.answers import export_answers, import_answers
-from loreweave.knowledge.exchange.openai_batch import import_batch, read_batch
 from loreweave.knowledge.exchange.records import export_records
 from loreweave.knowledge.exchange.tables import Parsed, of_model, read_table
 from loreweave.knowledge.files import read_records
 from loreweave.knowledge.published import INTERESTS_FILE, clustered_interests
 from loreweave.knowledge.records import Knowledge
 
-__all__ = ["FORMATS", "export_answers", "export_records", "import_answers", "import_batch", "read_batch", "read_exchange"]
+__all__ = ["FORMATS", "export_answers", "export_records", "import_answers", "read_exchange"]
 
 
 class Format(NamedTuple):
@@ -42,7 +41,8 @@ FORMATS: dict[str, Format] = {
 
 _NOT_RECORDS = {
     "stored answers, which belong into a store": answers.COLUMNS,
-    "the output of a batch, which does not say whom it was asked about; import it with its task": openai_batch.COLUMNS,
+    "the output of a batch, which does not say whom it was asked about; give it to `knowledge run` by --lm, with the task, the model and "
+    "the data that it was asked with": ("custom_id", "response"),
 }
 
 
