@@ -1,8 +1,9 @@
-"""What asking 2,000 questions costs: wall against the ideal and CPU a request, on a sound server and on a bad one.
+"""What asking 2,000 questions costs the whole engine: wall against the ideal and CPU a question, on a sound server and on a bad one.
 
     python bench/language_requests.py [--requests 2000] [--latency 0.2] [--concurrency 64]
 
-The server is `loreweave.testing.lm_server` in a process of its own. Ideal is what a client without any cost of its own would take:
+Everything `knowledge run` does between the log and the store: prompts, requests over a socket, parsing, checks, answers on disk. The server
+is `loreweave.testing.lm_server` in a process of its own. Ideal is what a client without any cost of its own would take:
 requests / concurrency × latency. On the bad server 10% of requests meet a 429, 5% a 500, and 2% a body of damaged JSON: there every
 request must be answered or have a reason, and none may be asked again that was answered. Prints a table and one JSON line.
 """
@@ -17,46 +18,39 @@ import platform
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openai
+import polars as pl
 
-from loreweave.language import Request
+from loreweave.data import Dataset, Interactions, Vocabulary
+from loreweave.knowledge.engine import run
+from loreweave.knowledge.store import KnowledgeStore
+from loreweave.knowledge.tasks import create_task
 from loreweave.language.remote import Remote, RemoteConfig
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "interests": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"phrase": {"type": "string"}, "evidence": {"type": "array", "items": {"type": "integer"}}},
-                "required": ["phrase", "evidence"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["interests"],
-    "additionalProperties": False,
-}
 BAD = ("--rate-429", "0.1", "--rate-500", "0.05", "--rate-malformed", "0.02")
 GENRES = ("Comedy", "Drama", "Horror", "Western", "Musical", "Crime")
 
 
-def questions(count: int) -> Iterator[Request]:
-    """Histories of 30 items, as the interests task shows them (about 1,700 bytes)."""
-    for user in range(count):
-        lines = "\n".join(
-            f"[{i + 1}] A film numbered {user * 31 + i * 7} (1994) | genre: {GENRES[(user + i) % 6]}; year: 1994" for i in range(30)
-        )
-        yield Request("You infer what interests a person.", f"A history:\n<items>\n{lines}\n</items>\nName the interests.", SCHEMA)
+def log(count: int) -> Dataset:
+    """So many people with 30 films each, of 3,000."""
+    rng = np.random.default_rng(1)
+    user = np.repeat(np.arange(count, dtype=np.int32), 30)
+    item = np.concatenate([rng.choice(3000, 30, replace=False) for _ in range(count)]).astype(np.int32)
+    titles = pl.DataFrame({"title": [f"A film numbered {i} (1994)" for i in range(3000)]})
+    features = pl.DataFrame({"genre": [GENRES[i % 6] for i in range(3000)], "year": ["1994"] * 3000})
+    time = rng.permutation(len(user)).astype(np.int64)
+    users = Vocabulary([f"user-{i}" for i in range(count)])
+    return Dataset(users, Vocabulary(list(range(3000))), Interactions(user, item, time=time), item_texts=titles, item_features=features)
 
 
 @contextmanager
@@ -88,28 +82,28 @@ def stats(url: str) -> dict[str, Any]:
 
 def measure(name: str, count: int, latency: float, concurrency: int, *options: str) -> dict[str, Any]:
     """One run and what the server says of it."""
-    with server(latency, *options) as url:
+    data, task = log(count), create_task("interests")
+    with server(latency, *options) as url, tempfile.TemporaryDirectory() as folder:
         model = Remote(RemoteConfig(base_url=f"{url}/v1", model="any", concurrency=concurrency))
-        asked = list(questions(count))
-        finishes: Counter[str] = Counter()
-        attempts = 0
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _, answer in model.generate(iter(asked)):
-            finishes[answer.finish] += 1
-            attempts += answer.attempts
-            assert answer.finish == "stop" or answer.reason
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        with KnowledgeStore.open(Path(folder) / "k.db", create=True) as store:
+            wall, cpu = time.perf_counter(), time.process_time()
+            outcome = run(task, data, model, store, lambda tokens_in, tokens_out: None)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            answers = store.frame()
         seen = stats(url)
+    assert answers.height == outcome.asked == count
+    assert answers.filter(pl.col("status") != "done")["reason"].null_count() == 0
+    attempts = int(answers["attempts"].sum())
     ideal = math.ceil(count / concurrency) * latency if count < concurrency else count / concurrency * latency
-    assert finishes.total() == count
     return {
         "run": name,
         "seconds": round(wall, 2),
         "ideal": round(ideal, 2),
         "share_of_ideal": round(ideal / wall, 3),
-        "cpu_ms_a_request": round(cpu / attempts * 1000, 2),
-        "answered": finishes["stop"],
-        "failed_with_reason": count - finishes["stop"],
+        "cpu_ms_a_question": round(cpu / count * 1000, 2),
+        "cpu_ms_an_attempt": round(cpu / attempts * 1000, 2),
+        "answered": outcome.answered,
+        "failed_or_excluded_with_reason": count - outcome.answered,
         "sent": attempts,
         "asked_again_after_success": seen["asked_again"],
         "server_answered": seen["answered"],

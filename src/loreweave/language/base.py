@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -44,7 +44,8 @@ class Request:
 
     def hash(self, model: str) -> str:
         """32 hexadecimal digits (BLAKE2b) of the request put to one model: the key of its answer in the store."""
-        text = json.dumps([model, asdict(self)], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        text = json.dumps([model, fields], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

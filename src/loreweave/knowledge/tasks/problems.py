@@ -114,7 +114,7 @@ def _refusals(text: str) -> list[str]:
 def _foreign(text: str, language: str, shown: str) -> list[str]:
     scripts = Counter(script for script in map(_script, text) if script)
     total = sum(scripts.values())
-    expected = {_script(character) for character in language + shown}
+    expected = {_script(character) for character in set(language + shown)}
     foreign = {script: count for script, count in scripts.items() if script not in expected}
     if not total or sum(foreign.values()) <= FOREIGN_SHARE * total:
         return []
@@ -131,6 +131,7 @@ def _script(character: str) -> str:
     return "CJK" if first in ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "IDEOGRAPHIC") else first
 
 
+@lru_cache(maxsize=65_536)
 def _telling(text: str) -> frozenset[str]:
     return frozenset(word for word in words(text) if word not in STOP_WORDS and not word.isdigit() and len(word) > 1)
 
@@ -142,4 +143,4 @@ def _same(said: frozenset[str], titles: Sequence[frozenset[str]]) -> bool:
 
 
 def _occurs(raw: str, text: str) -> bool:
-    return len(raw) >= SHORTEST_ID and re.search(rf"(?<!\w){re.escape(raw)}(?!\w)", text) is not None
+    return len(raw) >= SHORTEST_ID and raw in text and re.search(rf"(?<!\w){re.escape(raw)}(?!\w)", text) is not None
