@@ -1,10 +1,10 @@
 """Kill -9 while answers are being stored: nothing that was finished is lost or asked again.
 
-    python bench/kill.py [--requests 20000] [--kills 5] [--workers 2] [--seed 0]
+    python bench/kill.py [--requests 10000] [--kills 5] [--workers 2] [--seed 0]
 
-Worker processes do what the engine does (look up, claim, ask, put one answer) against a model that answers in a millisecond. They write
-down what they ask and what they have finished, are killed at random moments and started again; the last ones work to the end. Prints a
-table and one JSON line; exits with 1 where anything was lost or repeated.
+Worker processes run the engine on one store, with a model that answers in a millisecond and writes down what it is asked and which answers
+the engine has stored. They are killed at random moments and started again; the last ones work to the end. Prints a table and one JSON line;
+exits with 1 where anything was lost or repeated.
 """
 
 from __future__ import annotations
@@ -18,39 +18,48 @@ import sqlite3
 import sys
 import tempfile
 import time
-import uuid
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from language_requests import log as readers
 
-from loreweave.knowledge.store import KnowledgeStore, Stored
+from loreweave.knowledge.engine import run
+from loreweave.knowledge.store import KnowledgeStore
+from loreweave.knowledge.tasks import create_task
+from loreweave.language.base import Answer, LanguageModel, Request
 
-CHUNK = 100
 ANSWER_SECONDS = 0.001
+ANSWER = '{"interests": [{"category": "books", "phrase": "sea stories", "evidence": [1, 2]}]}'
+
+
+class Logged(LanguageModel):
+    """Answers in a millisecond. A line of the log is written by one call to the operating system, so that it outlives the kill."""
+
+    model = "logged"
+
+    def __init__(self, log: Path) -> None:
+        self._lines = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Answer]]:
+        for position, request in enumerate(requests):
+            key = request.hash(self.model)
+            os.write(self._lines, f"ask {key}\n".encode())
+            time.sleep(ANSWER_SECONDS)
+            yield position, Answer(ANSWER, "stop", self.model, tokens_in=900, tokens_out=30)
+            os.write(self._lines, f"end {key}\n".encode())  # the engine has stored it: it comes back for more
 
 
 def work(path: Path, log: Path, requests: int) -> None:
-    """One worker. A line of the log is written by one call to the operating system, so that it outlives the kill."""
-    owner = uuid.uuid4().hex
-    lines = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    """One worker: the engine, on a store that it shares."""
     with KnowledgeStore.open(path, create=True) as store:
-        hashes = [f"{n:032x}" for n in range(requests)]
-        for start in range(0, requests, CHUNK):
-            chunk = hashes[start : start + CHUNK]
-            known = store.statuses(chunk)
-            for key in sorted(store.claim([key for key in chunk if key not in known], owner, 3600.0)):
-                os.write(lines, f"ask {key}\n".encode())
-                time.sleep(ANSWER_SECONDS)
-                answer = f"answer to {key}"
-                row = Stored(key, "interests", "1", "m", "{}", key, None, None, ("1", "2"), answer, "done", "stop", price=0.001)
-                store.put([row])
-                os.write(lines, f"end {key}\n".encode())
+        run(create_task("interests"), readers(requests), Logged(log), store, lambda tokens_in, tokens_out: 0.001)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -114,7 +123,7 @@ def done(path: Path) -> set[str]:
     if not path.exists():
         return set()
     with KnowledgeStore.open(path) as store:
-        return set(store.frame(status="done")["hash"])
+        return set(store.frame(status="done")["request"])
 
 
 if __name__ == "__main__":
