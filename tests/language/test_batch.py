@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -72,14 +71,20 @@ def test_equal_requests_are_paid_once(tmp_path: Path) -> None:
     assert len({answer.text for answer in answers.values()}) == 1
 
 
-def test_a_killed_run_picks_up_the_batch_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(seconds: float) -> None:  # while it waits
+def _interrupted(monkeypatch: pytest.MonkeyPatch, model: BatchRemote, requests: list[Request]) -> None:
+    """A run that gets as far as waiting, and is killed there."""
+
+    def killed(seconds: float) -> None:
         raise KeyboardInterrupt
 
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("loreweave.language.batch.time.sleep", killed)
+        next(model.generate(requests))
+
+
+def test_a_killed_run_picks_up_the_batch_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(batch_seconds=0.5) as server:
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr("loreweave.language.batch.time.sleep", killed)
-            next(batch_model(server.url, tmp_path).generate(questions(6)))
+        _interrupted(monkeypatch, batch_model(server.url, tmp_path), questions(6))
         answers = dict(batch_model(server.url, tmp_path).generate(questions(6)))
         stats = server.stats()
     assert len(answers) == 6
@@ -151,12 +156,9 @@ def test_a_batch_that_the_server_no_longer_knows(tmp_path: Path) -> None:
             list(batch_model(server.url, tmp_path).generate(questions(2)))
 
 
-def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_state_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(batch_seconds=60) as server:
-        first = batch_model(server.url, tmp_path).generate(questions(1))
-        threading.Thread(target=lambda: next(first, None), daemon=True).start()
-        while not (tmp_path / "batch.json").exists():
-            time.sleep(0.01)
+        _interrupted(monkeypatch, batch_model(server.url, tmp_path), questions(1))
         with pytest.raises(ConfigError, match="belongs to a run with 'any'"):
             batch_model(server.url, tmp_path, model="other")
         (tmp_path / "batch.json").write_text('{"format": 99}')
