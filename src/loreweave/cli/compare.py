@@ -110,7 +110,7 @@ def compare(
         dataset,
         names,
         out,
-        knowledge=inputs.knowledge(knowledge, dataset, data, chosen.knowledge, undated=undated),
+        knowledge=inputs.knowledge(knowledge, dataset, data, chosen.knowledge),
         how=split,
         seeds=chosen_seeds,
         noise=rates,

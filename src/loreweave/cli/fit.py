@@ -74,7 +74,7 @@ def fit(
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge, undated=undated)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge)
     whole = dataset if all_data else parts.refit
     fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
     fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
@@ -198,7 +198,7 @@ def tune(
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge, undated=undated)
+    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge)
     known = inputs.known_at(source, parts.train, parts, undated=undated)
     found = evaluation.tune(model, parts, known, settings={**_seeded(model, seed), **settings}, metric=metric, trials=trials, folder=folder)
     if out is not None:

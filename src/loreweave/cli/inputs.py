@@ -52,12 +52,11 @@ class Log:
         return dataset
 
 
-def knowledge(choice: str, dataset: Dataset, path: Path, settings: Mapping[str, Any], *, undated: bool) -> Knowledge | KnowledgeSource:
+def knowledge(choice: str, dataset: Dataset, path: Path, settings: Mapping[str, Any]) -> Knowledge | KnowledgeSource:
     """What `--knowledge` asks for: records that were read, or a source that can be asked.
 
     Args:
         settings: `knowledge.…`, of a store.
-        undated: accept what rests on another split.
 
     Raises:
         DataError: there is nothing to read where it was asked for.
@@ -69,8 +68,7 @@ def knowledge(choice: str, dataset: Dataset, path: Path, settings: Mapping[str, 
     if choice.endswith(".db"):
         from loreweave.knowledge.recorded import StoredAnswers, StoredConfig
 
-        stored = StoredAnswers(choice, build(StoredConfig, settings, where="knowledge"))
-        return stored.of_any_date(dataset) if undated else stored
+        return StoredAnswers(choice, build(StoredConfig, settings, where="knowledge"))
     if settings:
         raise ConfigError(f"knowledge.{next(iter(settings))}: only a store has settings; give one with --knowledge FILE.db")
     if choice == "none":

@@ -45,7 +45,8 @@ def known_about(
     A source that was not asked about `part` and cannot be now gives what it has about another part of the split, test aside.
 
     Args:
-        undated: accept records whose date is unknown or is another split's.
+        undated: accept records whose date is unknown or is another split's; of a source, where it has none of this split and a method
+            `of_any_date`.
         infer: in place of `source.infer`, to ask no more than once about the same interactions.
 
     Returns:
@@ -65,4 +66,8 @@ def known_about(
                 with contextlib.suppress(NotAsked):
                     found = infer(other)
                     return found, found.check(split)
-        raise
+        of_any_date = getattr(source, "of_any_date", None) if undated else None
+        if of_any_date is None:
+            raise
+        found = of_any_date(part)
+        return found, found.check(split, undated=True)
