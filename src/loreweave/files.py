@@ -102,7 +102,7 @@ def alone(path: Path) -> Iterator[None]:
     On Windows nobody is kept.
 
     Raises:
-        SavedError: another process does.
+        SavedError: another process does, or the place cannot be written.
     """
     if os.name != "posix":
         yield
@@ -110,20 +110,23 @@ def alone(path: Path) -> Iterator[None]:
     import fcntl
 
     lock = path.with_name(f".{path.name}.lock")
-    while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as handle:
-            try:
+    with contextlib.ExitStack() as opened:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                handle = opened.enter_context(lock.open("w"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise SavedError(f"{path}: another process is working with it; wait until it is done, or end it") from None
-            if not lock.exists() or lock.stat().st_ino != os.fstat(handle.fileno()).st_ino:
-                continue  # its owner removed it between the two calls
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
+                with contextlib.suppress(FileNotFoundError):  # its owner removed it between the two calls
+                    if lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+                        break
+        except BlockingIOError:
+            raise SavedError(f"{path}: another process is working with it; wait until it is done, or end it") from None
+        except OSError as error:
+            raise SavedError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,28 @@ def test_a_run_stops_before_its_budget_is_passed_and_goes_on_with_a_larger_one(s
         run(task, data, model, store, lambda tokens_in, tokens_out: None, budget=1.0)
 
 
+def test_a_budget_begins_no_further_round_where_answers_come_together_or_none_came(store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests", max_tokens=100)
+    together = Scripted(lambda times, request: interests(request), ahead=64)
+    together.together = True
+    first = run(task, data, together, store, by_token, budget=3.5)
+    assert first.out_of_budget and 0 < first.answered < N_USERS and first.spent == pytest.approx(0.11 * first.answered)
+    failing = Scripted(lambda times, request: Answer("", "failed", "scripted", reason="down"), ahead=64)
+    again = run(task, data, failing, store, by_token, budget=1.5)
+    assert again.out_of_budget and 0 < again.asked == len(failing.asked) < N_USERS - first.asked  # one round
+
+
+def test_too_long_prompts_end_no_run_that_has_answers(store: KnowledgeStore) -> None:
+    data, task = readers(), create_task("interests")
+    model = Scripted(lambda times, request: interests(request))
+    model.context = 5000
+    run(task, data.with_interactions(data.interactions.take(np.arange(3))), model, store, free)
+    model.count_tokens = lambda text: 10_000  # type: ignore[method-assign]
+    again = run(task, data, model, store, free)
+    assert (again.asked, again.reused, again.too_long) == (0, 1, N_USERS - 1)
+    assert run(task, data, model, store, free).too_long == N_USERS - 1
+
+
 def test_no_quota_left_keeps_what_was_answered_and_says_so(store: KnowledgeStore) -> None:
     def answer(times: int, request: Request) -> str:
         if len(model.asked) > 5:
@@ -319,6 +342,14 @@ def test_answers_about_several_splits_are_told_apart(tmp_path: Path) -> None:
         StoredAnswers(tmp_path / "k.db").infer(third)
     with pytest.raises(ConfigError, match="several splits"):
         StoredAnswers(tmp_path / "k.db").of_any_date(third)
+    with KnowledgeStore.open(tmp_path / "k.db") as store, KnowledgeStore.open(tmp_path / "u.db", create=True) as undated:
+        rows = store.get([question.key for question in questions(create_task("interests"), parts[0], model)]).values()
+        undated.put([replace(row, as_of=None) for row in rows])
+    assert len(StoredAnswers(tmp_path / "u.db").of_any_date(third)) == N_USERS
+    with KnowledgeStore.open(tmp_path / "u.db") as undated:
+        undated.put([replace(next(iter(rows)), hash="another")])
+    with pytest.raises(ConfigError, match=r"several splits .*, unknown\)|several splits .*\(unknown, "):
+        StoredAnswers(tmp_path / "u.db").of_any_date(third)
 
 
 def test_one_of_several_models_is_chosen_and_what_failed_is_counted(tmp_path: Path) -> None:

@@ -324,5 +324,6 @@ def test_a_fit_that_was_interrupted_is_none(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Known, "_fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         model.fit(log([0], [1]))
-    with pytest.raises(NotFitted, match="not fitted yet"):
-        model.recommend([1])
+    for ask in (lambda: model.recommend([1]), lambda: model.score_histories({"p": ["a"]}), lambda: model.explain_history(["a"], "b")):
+        with pytest.raises(NotFitted, match="not fitted yet"):
+            ask()

@@ -212,7 +212,7 @@ def _model(lm: str, model: str, store: Path, settings: Mapping[str, Any], batch:
     """`run` names this very question to these very data, so that no other run takes its batch for its own."""
     from loreweave.config import build
 
-    if lm.startswith(("http://", "https://")):
+    if "://" in lm:
         named = {"base_url": lm, "model": model, **settings}
         if batch:
             from loreweave.language.batch import BatchConfig, BatchRemote
@@ -231,7 +231,8 @@ def _model(lm: str, model: str, store: Path, settings: Mapping[str, Any], batch:
         from loreweave.language.replay import Replay
 
         return Replay(Path(lm), model)
-    raise ConfigError(f"--lm {lm!r}: give a URL that begins with http:// or https://, local, or a .jsonl file of recorded answers")
+    shown = "" if "@" in lm else f" {lm!r}"  # else a secret may be in it
+    raise ConfigError(f"--lm{shown}: give a URL that begins with http:// or https://, local, or a .jsonl file of recorded answers")
 
 
 def _shown(log: inputs.Log, split: str | None, seed: int, part: str) -> Dataset:

@@ -67,6 +67,7 @@ def fit(
     kind = create(model, chosen)  # a wrong setting or place is told before anything is read
     if not kind.uses_knowledge:
         inputs.refuse_unused(knowledge, model)
+        given.knowledge.clear()
     out = out.absolute()
     check_replaceable(out, "model")
     for name in STAGES:
@@ -193,6 +194,7 @@ def tune(
     kind = create(model, settings)
     if not kind.uses_knowledge:
         inputs.refuse_unused(knowledge, model)
+        given.knowledge.clear()
     if out is not None and out.suffix != ".toml":
         raise ConfigError(f"--out {out}: name a .toml file")
     log = inputs.Log(data, format, column or (), min_value, k_core)

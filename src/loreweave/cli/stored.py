@@ -90,7 +90,11 @@ def check(
     cache = vectors_of(store)
     found = judge(known, part, encoder_of(encoder, cache), notes=told)
     page = out or store.with_suffix(".html")
-    _, clusters = structured(known, part, encoder_of(encoder, cache))
+    clusters, models = None, checked["model"].n_unique()
+    if models > 1:
+        note(f"answers of {models} models: how their phrases cluster is shown for one alone, give it by --model")
+    else:
+        _, clusters = structured(known, part, encoder_of(encoder, cache))
     write_knowledge_report(found, page, clusters)
     if json:
         print_json(

@@ -163,11 +163,17 @@ def _rounds(
         choosing = refitting = Knowledge.none()
         if knowledge is not None:
             choosing, told = known_about(knowledge, made.train, made, undated=undated, infer=infer)
-            refitting, _ = known_about(knowledge, made.refit, made, undated=undated, infer=infer)
-            warnings += told
+            refitting, told_too = known_about(knowledge, made.refit, made, undated=undated, infer=infer)
+            warnings += [*told, *told_too, *_unlike(choosing, refitting)]
         hashed = fingerprints.of_value([fingerprints.of_dataset(made.refit), fingerprints.of_interactions(made.test)])
         rounds.append(Round(seed, made, choosing, refitting, hashed))
     return rounds, list(dict.fromkeys(warnings))
+
+
+def _unlike(choosing: Knowledge, refitting: Knowledge) -> list[str]:
+    """What must be said where settings are chosen with knowledge of another kind than the refit has."""
+    choice, refit = (", ".join(known.records["kind"].unique().sort()) or "nothing" for known in (choosing, refitting))
+    return [] if choice == refit else [f"settings were chosen with {choice} known, and the refit has {refit}; ask about both parts"]
 
 
 def _run(plan: Plan, rounds: Sequence[Round], ks: Sequence[int]) -> tuple[list[Found], dict[tuple[str, int, str], Tuned]]:

@@ -194,7 +194,7 @@ def run(
     outcome = asking.outcome
     if outcome.out_of_budget and outcome.asked == 0:
         raise ConfigError(f"the budget of {budget} USD does not pay for a single request; raise it")
-    if outcome.too_long and outcome.asked == 0:
+    if outcome.too_long and not (outcome.asked or outcome.reused or asking.known):
         raise ConfigError(
             f"none of {outcome.too_long} prompts fits the context of {model.model!r} ({model.context} tokens, answer included); "
             f"shorten them: {task.name}.max_prompt_tokens"
@@ -228,6 +228,9 @@ class _Run:
         self.repairs: list[tuple[Question, str]] = []
         self.in_flight: dict[int, Question] = {}
         self.waiting: Question | None = None
+        """What the budget does not pay for beside all that is in flight."""
+        self.known = 0
+        """Questions that the store had an answer to, of whatever kind."""
         self.at_most: dict[int, float] = {}
 
     def new(self, asked: Iterator[Question]) -> Iterator[Question]:
@@ -235,6 +238,7 @@ class _Run:
         for chunk in _chunks(asked):
             known = self.store.statuses([question.key for question in chunk])
             unknown = [question for question in chunk if question.key not in known]
+            self.known += len(known)
             same = _answered_before(self.task, self.as_of, self.store, unknown)
             self.store.put(list(same.values()))
             self.outcome.reused += len(same)
@@ -261,7 +265,7 @@ class _Run:
         """Put every question; store every answer as it comes. Where it is not the `last` time, spoilt answers wait in `repairs`.
 
         What is in flight is held against the budget as if all answers were as long as they may be. They are shorter: once they are in, what
-        is left of the budget goes into further questions, as long as it pays for one.
+        is left of the budget goes into further questions, as long as it pays for one, some answer came, and answers do not come together.
         """
         answers = track(self._answers(asked, last), "asking again" if last else "asking", total, status=lambda: str(self.outcome))
         for question, answer in answers:
@@ -269,34 +273,36 @@ class _Run:
 
     def _answers(self, asked: Iterator[Question], last: bool) -> Iterator[tuple[Question, Answer]]:
         while True:
-            self.waiting = None
+            silent = True
             for position, answer in self.model.generate(self._sent(asked, last)):
+                silent = silent and answer.finish == "failed"
                 self.at_most.pop(position, None)
                 yield self.in_flight.pop(position), answer
             if self.in_flight:
                 raise LanguageModelError(f"{self.model.model} left {len(self.in_flight)} requests without an answer")
             if self.waiting is None:
                 return
-            if not self._affordable(self.waiting):
-                self.outcome.out_of_budget = True
+            if silent or self.model.together or not self._affordable(self._most(self.waiting)):
+                self.waiting, self.outcome.out_of_budget = None, True
                 return
-            asked = chain([self.waiting], asked)
 
     def _most(self, question: Question) -> float:
         """USD that a question costs at most."""
         return self.price(_tokens_in(question.request, self.model), question.request.max_tokens) or 0.0
 
-    def _affordable(self, question: Question) -> bool:
-        """Whether the budget pays for a question beside all that is in flight."""
-        return self.budget is None or (self.outcome.spent or 0.0) + sum(self.at_most.values()) + self._most(question) <= self.budget
+    def _affordable(self, most: float) -> bool:
+        """Whether the budget pays for so much beside all that is in flight."""
+        return self.budget is None or (self.outcome.spent or 0.0) + sum(self.at_most.values()) + most <= self.budget
 
-    def _sent(self, asked: Iterable[Question], last: bool) -> Iterator[Request]:
-        for position, question in enumerate(asked):
+    def _sent(self, asked: Iterator[Question], last: bool) -> Iterator[Request]:
+        before, self.waiting = self.waiting, None
+        for position, question in enumerate(asked if before is None else chain([before], asked)):
             if self.budget is not None:
-                if not self._affordable(question):
+                most = self._most(question)
+                if not self._affordable(most):
                     self.waiting = question
                     return
-                self.at_most[position] = self._most(question)
+                self.at_most[position] = most
             self.in_flight[position] = question
             self.outcome.asked += not last
             yield question.request

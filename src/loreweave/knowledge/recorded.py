@@ -44,6 +44,7 @@ class StoredAnswers:
 
     def __init__(self, path: Path | str, config: StoredConfig | None = None) -> None:
         self.path, self.config = Path(path), config or StoredConfig()
+        self._kept: dict[tuple[str | None, int], Knowledge] = {}
         KnowledgeStore.open(self.path).close()
 
     @property
@@ -67,15 +68,27 @@ class StoredAnswers:
             ConfigError: several models gave some, or they rest on several splits or parts.
         """
         with KnowledgeStore.open(self.path) as store:
-            dates = store.summary().filter(pl.col("status") == "done")["as_of"].unique().sort().to_list()
+            done = store.summary().filter(pl.col("status") == "done")
+        if self.config.model is not None:
+            done = done.filter(pl.col("model") == self.config.model)
+        dates = done["as_of"].unique().sort().to_list()
         if len(dates) > 1:
-            raise ConfigError(f"{self.path}: holds answers about several splits or parts, none of them these ({', '.join(dates)})")
+            told = ", ".join(date or "unknown" for date in dates)
+            raise ConfigError(f"{self.path}: holds answers about several splits or parts, none of them these ({told})")
         return self._known(dataset, dates[0] if dates else "")
 
-    def _known(self, dataset: Dataset, as_of: str) -> Knowledge:
+    def _known(self, dataset: Dataset, as_of: str | None) -> Knowledge:
+        """Read and clustered once: `as_of` and the number of users are all that it depends on."""
+        key = as_of, dataset.n_users
+        if key not in self._kept:
+            self._kept[key] = self._read(dataset, as_of)
+        return self._kept[key]
+
+    def _read(self, dataset: Dataset, as_of: str | None) -> Knowledge:
+        dated = pl.col("as_of").eq_missing(pl.lit(as_of, pl.String))
         with KnowledgeStore.open(self.path) as store:
             rows = store.summary()
-            about = rows.filter(pl.col("as_of") == as_of)
+            about = rows.filter(dated)
             if self.config.model is not None:
                 about = about.filter(pl.col("model") == self.config.model)
             models = about.filter(pl.col("status") == "done")["model"].unique().sort().to_list()
@@ -89,7 +102,7 @@ class StoredAnswers:
             if len(models) > 1:
                 told = f"--set knowledge.model={models[0]}"
                 raise ConfigError(f"{self.path}: holds answers of several models; choose one of {', '.join(models)}, as {told}")
-            answers = store.frame(status="done", as_of=as_of, model=models[0])
+            answers = store.frame(status="done", as_of=as_of, model=models[0]).filter(dated)
         known, _ = structured(
             records_of(answers), dataset, encoder_of(self.config.encoder, vectors_of(self.path)), interests=self.config.interests
         )

@@ -65,7 +65,8 @@ def known_about(
             if other.fingerprint != part.fingerprint:
                 with contextlib.suppress(NotAsked):
                     found = infer(other)
-                    return found, found.check(split)
+                    older = "what was asked about train alone serves the refit too" if other is split.train else None
+                    return found, [*found.check(split), *([older] if older else [])]
         of_any_date = getattr(source, "of_any_date", None) if undated else None
         if of_any_date is None:
             raise

@@ -80,12 +80,14 @@ class LanguageModel(ABC):
         model: its name, part of every request's hash.
         abilities: of `text`, `hidden`, `gradient`, `decode`.
         context: tokens that a prompt and its answer may have together; None: not known.
+        together: answers come all at once, long after the last question, so that nobody asks a little more once they are in.
         longest: seconds after which an answer that has not come is taken for lost by processes of other containers or machines.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({"text"})
     model: str
     context: int | None = None
+    together: bool = False
     longest: float = 3600.0
 
     @abstractmethod

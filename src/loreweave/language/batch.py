@@ -71,6 +71,7 @@ class BatchRemote(LanguageModel):
         SavedError: the state file is damaged.
     """
 
+    together = True
     longest = 25 * 3600.0
 
     def __init__(self, config: BatchConfig) -> None:

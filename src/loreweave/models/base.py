@@ -123,21 +123,23 @@ class Recommender(ABC):
             raise DataError(f"{train.name}: no interactions to learn from ({len(train.interactions)} rows, none of them positive)")
         knowledge = knowledge if knowledge is not None else Knowledge.none()
         started = time.perf_counter()
-        self.users, self.items, self.titles = train.users, train.items, train.titles
-        self.history = train.matrix
-        if self.uses_knowledge:
-            self.interests, self.interest_ids = knowledge.interest_matrix(train.users)
-        else:
-            self.interests, self.interest_ids = (
-                sparse.csr_array((train.n_users, 0), dtype=np.float32),
-                pl.Series("interest", [], dtype=pl.String),
-            )
-        self.interest_labels: list[str] = knowledge.labels(self.interest_ids)
-        self.data_fingerprint = train.fingerprint
         try:
+            self.users, self.items, self.titles = train.users, train.items, train.titles
+            self.history = train.matrix
+            if self.uses_knowledge:
+                self.interests, self.interest_ids = knowledge.interest_matrix(train.users)
+            else:
+                self.interests, self.interest_ids = (
+                    sparse.csr_array((train.n_users, 0), dtype=np.float32),
+                    pl.Series("interest", [], dtype=pl.String),
+                )
+            self.interest_labels: list[str] = knowledge.labels(self.interest_ids)
+            self.data_fingerprint = train.fingerprint
             self._fit(train, knowledge, valid, checkpoint, resume)
-        except BaseException:
-            del self.history  # half of a fit is none: whatever is asked of it says so
+        except BaseException:  # half of a fit is none: whatever is asked of it says so
+            config = self.config
+            self.__dict__.clear()
+            type(self).__init__(self, config)
             raise
         self.seconds_to_fit = time.perf_counter() - started
         return self
