@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=64)
     arguments = parser.parse_args()
     settings = (arguments.requests, arguments.latency, arguments.concurrency)
+    measure("warm-up", 10, 0.0, 1)  # imports
     rows = [measure("sound", *settings), measure("bad", *settings, *BAD)]
     print(" ".join(f"{key:>{max(len(key), 6)}}" for key in rows[0]))
     for row in rows:

@@ -25,8 +25,8 @@ from loreweave.knowledge.tasks.base import KnowledgeTask, Subject
 from loreweave.language.base import Answer, LanguageModel, LanguageModelError, Request
 from loreweave.progress import track
 
-CHUNK = 1000
-"""Questions looked up in the store and claimed at a time."""
+FIRST_CHUNK, CHUNK = 64, 1024
+"""Questions looked up in the store and claimed at a time: few at first, so that the first is sent at once, then twice as many each time."""
 
 Price = Callable[[int, int], float | None]
 """Tokens in, tokens out → USD; None where the price is not known."""
@@ -371,8 +371,10 @@ def _answered_before(task: KnowledgeTask[Any], as_of: str, store: KnowledgeStore
 
 
 def _chunks(asked: Iterator[Question]) -> Iterator[list[Question]]:
-    while chunk := list(islice(asked, CHUNK)):
+    size = FIRST_CHUNK
+    while chunk := list(islice(asked, size)):
         yield chunk
+        size = min(2 * size, CHUNK)
 
 
 def _tokens_in(request: Request, model: LanguageModel) -> int:

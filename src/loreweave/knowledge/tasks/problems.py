@@ -52,10 +52,13 @@ def found_in(answer: BaseModel, subject: Subject, instructions: Collection[str],
     # Names of fields and orders in words are the template's, in whatever language that is; they say nothing about the answer's.
     texts_shown = (str(subject.fields.get("text", "")), *(title for title in named if title != UNTITLED))
     problems += _foreign(everything, language, "\n".join(texts_shown))
-    said = " ".join(words(everything))
-    problems += [f"echo:the instruction {sentence[:60]!r}" for sentence in sorted(instructions) if f" {sentence} " in f" {said} "]
-    titles = [_telling(title) for title in named]
-    problems += [f"echo:{place} is a title" for place, text in texts if _same(_telling(text), titles)]
+    wording = " ".join(words(everything))
+    problems += [f"echo:the instruction {sentence[:60]!r}" for sentence in sorted(instructions) if f" {sentence} " in f" {wording} "]
+    titles = {_telling(title) for title in named}
+    in_titles = frozenset[str]().union(*titles)
+    problems += [
+        f"echo:{place} is a title" for place, text in texts if _may_be(_telling(text), in_titles) and _same(_telling(text), titles)
+    ]
     hidden = [("user", subject.user), ("item", subject.item), *(("item", item) for item in subject.shown)]
     leaked = {kind for kind, raw in hidden if raw is not None and _occurs(raw, everything) and raw.casefold() not in told}
     return problems + [f"leak:the raw id of {'a user' if kind == 'user' else 'an item'}" for kind in sorted(leaked)]
@@ -101,6 +104,7 @@ def texts_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
             yield from texts_in(inner, f"{place}.{number}")
 
 
+@lru_cache(maxsize=65_536)
 def title_of(line: str) -> str:
     """The title in a numbered line of a prompt, without number and attributes; empty where it is no such line."""
     match = re.match(r"\[\d+\] (.*?)(?: \| |$)", line)
@@ -136,7 +140,12 @@ def _telling(text: str) -> frozenset[str]:
     return frozenset(word for word in words(text) if word not in STOP_WORDS and not word.isdigit() and len(word) > 1)
 
 
-def _same(said: frozenset[str], titles: Sequence[frozenset[str]]) -> bool:
+def _may_be(said: frozenset[str], in_titles: frozenset[str]) -> bool:
+    """Whether more than half of the telling words of a text are of any title: else it is none of them. Sooner told than `_same`."""
+    return 2 * len(said & in_titles) > len(said)
+
+
+def _same(said: frozenset[str], titles: Collection[frozenset[str]]) -> bool:
     """More than half of the telling words of a text are one title's, and more than half of that title's are in the text: a phrase may
     name a series (`Star Wars films`) and a description its subject, but neither may be a title given back."""
     return any(2 * len(said & title) > len(said) and 2 * len(said & title) > len(title) for title in titles)
