@@ -240,8 +240,10 @@ def test_paid_answers_outlive_a_run_that_ends_before_their_repair(store: Knowled
     assert first.out_of_budget and len(store.frame()) == first.asked > 0
     assert store.frame()["price"].sum() == pytest.approx(first.spent)
     assert len(store.frame(status="queued")) == first.asked - first.excluded > 0
-    second = run(task, data, Scripted(lambda times, request: interests(request)), store, by_token)
-    assert second.answered == N_USERS - first.excluded
+    sound = Scripted(lambda times, request: interests(request))
+    second = run(task, data, sound, store, by_token)
+    assert second.answered == second.asked == N_USERS - first.excluded
+    assert sum("could not be used" in request.prompt for request in sound.asked) == second.repaired == first.asked - first.excluded
     assert store.frame()["price"].sum() == pytest.approx((first.spent or 0) + (second.spent or 0))
 
 

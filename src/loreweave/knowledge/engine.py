@@ -243,6 +243,10 @@ class _Run:
             self.store.put(list(same.values()))
             self.outcome.reused += len(same)
             unknown = [question for question in unknown if question.key not in same]
+            spoilt = self.store.spoilt([question.key for question in unknown])  # a run ended between a first answer and its repair
+            self.repairs += [(question, spoilt[question.key] or "") for question in unknown if question.key in spoilt]
+            self.outcome.asked += len(spoilt)
+            unknown = [question for question in unknown if question.key not in spoilt]
             fitting = [question for question in unknown if _fits(question.request, self.model)]
             self.outcome.too_long += len(unknown) - len(fitting)
             mine = self.store.claim([question.key for question in fitting], self.owner, self.model.longest)

@@ -171,6 +171,11 @@ class KnowledgeStore:
         with sound_values(self.path):
             return [_stored(row) for row in rows]
 
+    def spoilt(self, hashes: Collection[str]) -> dict[str, str]:
+        """Of those requests whose answer lacked the form and is to be asked for once more: what was wrong with it."""
+        query = f"SELECT hash, reason FROM answers WHERE {_AMONG} AND status = 'queued' AND checks = ?"
+        return dict(self._rows(query, [json.dumps(list(hashes)), _bound(("form",))]))
+
     def set_checks(self, checks: Mapping[str, Sequence[str]]) -> None:
         """Replace the problems found, by hash. Hashes that are not here (forgotten meanwhile) are passed over."""
         with self._transaction() as database:
@@ -191,7 +196,7 @@ class KnowledgeStore:
             raise DataError(f"only failed and excluded requests can be asked again, not {', '.join(sorted(set(status)))}")
         where, values = _where(status=status, task=task)
         with self._transaction() as database:
-            return database.execute(f"UPDATE answers SET status = 'queued' WHERE {where}", values).rowcount
+            return database.execute(f"UPDATE answers SET status = 'queued', checks = '[]' WHERE {where}", values).rowcount
 
     def forget(self, user: str) -> int:
         """Remove every answer about a user, and rewrite the file so that no byte of it stays in a free page or the log.
