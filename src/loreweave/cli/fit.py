@@ -65,9 +65,7 @@ def fit(
     given = inputs.settings({model: model}, set or (), config)
     chosen = given.models.get(model, {})
     kind = create(model, chosen)  # a wrong setting or place is told before anything is read
-    if not kind.uses_knowledge:
-        inputs.refuse_unused(knowledge, model)
-        given.knowledge.clear()
+    choice, stored = inputs.taken_by(kind, knowledge, given.knowledge)
     out = out.absolute()
     check_replaceable(out, "model")
     for name in STAGES:
@@ -75,7 +73,7 @@ def fit(
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge)
+    source = inputs.knowledge(choice, dataset, data, stored)
     whole = dataset if all_data else parts.refit
     fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
     fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
@@ -192,15 +190,13 @@ def tune(
     given = inputs.settings({model: model}, set or (), config)
     settings = given.models.get(model, {})
     kind = create(model, settings)
-    if not kind.uses_knowledge:
-        inputs.refuse_unused(knowledge, model)
-        given.knowledge.clear()
+    choice, stored = inputs.taken_by(kind, knowledge, given.knowledge)
     if out is not None and out.suffix != ".toml":
         raise ConfigError(f"--out {out}: name a .toml file")
     log = inputs.Log(data, format, column or (), min_value, k_core)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
-    source = inputs.knowledge(knowledge if kind.uses_knowledge else "none", dataset, data, given.knowledge)
+    source = inputs.knowledge(choice, dataset, data, stored)
     known = inputs.known_at(source, parts.train, parts, undated=undated)
     found = evaluation.tune(model, parts, known, settings={**_seeded(model, seed), **settings}, metric=metric, trials=trials, folder=folder)
     if out is not None:

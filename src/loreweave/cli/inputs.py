@@ -15,6 +15,7 @@ from loreweave.errors import ConfigError
 if TYPE_CHECKING:
     from loreweave.data import Dataset, Split
     from loreweave.knowledge import Knowledge, KnowledgeSource
+    from loreweave.models import Recommender
 
 COMMANDS = ("compare", "demo", "evaluate", "fit", "tune")
 """Those that take a TOML file, and so may have a table in it."""
@@ -97,14 +98,17 @@ def known_at(source: Knowledge | KnowledgeSource, learnt_from: Dataset, split: S
     return known
 
 
-def refuse_unused(choice: str, model: str) -> None:
-    """Refuse knowledge that was asked for by name and that no model here would take.
+def taken_by(model: Recommender, choice: str, settings: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """`--knowledge` and its settings as one model takes them: none where it uses none.
 
     Raises:
-        ConfigError: it was.
+        ConfigError: knowledge was asked for by name, and the model uses none.
     """
+    if model.uses_knowledge:
+        return choice, settings
     if choice not in ("auto", "none"):
-        raise ConfigError(f"--knowledge {choice}: {model} uses no knowledge; leave --knowledge out, or choose another model")
+        raise ConfigError(f"--knowledge {choice}: {model.name} uses no knowledge; leave --knowledge out, or choose another model")
+    return "none", {}
 
 
 class Settings(NamedTuple):
