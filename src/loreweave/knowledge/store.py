@@ -158,18 +158,11 @@ class KnowledgeStore:
 
     def get(self, hashes: Collection[str]) -> dict[str, Stored]:
         """As `statuses`, the whole answers."""
-        columns = ", ".join(f'"{name}"' for name in FIELDS)
-        rows = self._rows(f"SELECT {columns} FROM answers WHERE {_AMONG} AND status != 'queued'", [json.dumps(list(hashes))])
-        with sound_values(self.path):
-            return {row[0]: _stored(row) for row in rows}
+        return {row.hash: row for row in self._whole(f"{_AMONG} AND status != 'queued'", hashes)}
 
     def answers_to(self, requests: Collection[str]) -> list[Stored]:
         """The answers that are `done` to requests of these hashes (`Stored.request`), whatever they were asked about, and when."""
-        columns = ", ".join(f'"{name}"' for name in FIELDS)
-        query = f"SELECT {columns} FROM answers WHERE status = 'done' AND request IN (SELECT value FROM json_each(?)) ORDER BY id"
-        rows = self._rows(query, [json.dumps(list(requests))])
-        with sound_values(self.path):
-            return [_stored(row) for row in rows]
+        return self._whole("status = 'done' AND request IN (SELECT value FROM json_each(?)) ORDER BY id", requests)
 
     def spoilt(self, hashes: Collection[str]) -> dict[str, str]:
         """Of those requests whose answer lacked the form and is to be asked for once more: what was wrong with it."""
@@ -314,6 +307,13 @@ class KnowledgeStore:
             return pl.DataFrame(rows, schema=schema, orient="row")
 
     # ---------------------------------------------------------------- private
+
+    def _whole(self, where: str, keys: Collection[str]) -> list[Stored]:
+        """Whole answers by a condition on some keys."""
+        columns = ", ".join(f'"{name}"' for name in FIELDS)
+        rows = self._rows(f"SELECT {columns} FROM answers WHERE {where}", [json.dumps(list(keys))])
+        with sound_values(self.path):
+            return [_stored(row) for row in rows]
 
     def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
         with self._lock, plain_errors(self.path):
