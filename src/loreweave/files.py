@@ -129,6 +129,13 @@ def alone(path: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept: `$LOREWEAVE_CACHE`, else `loreweave` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    if own := os.environ.get("LOREWEAVE_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loreweave"
+
+
 def write_text(path: Path, text: str) -> None:
     """UTF-8 text, atomically."""
 

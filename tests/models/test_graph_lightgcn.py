@@ -214,7 +214,7 @@ def test_the_sampled_partition_function_is_the_full_one_on_average() -> None:
     totals = []
     for _ in range(3000):
         batch = network.item[torch.randint(len(network.item), (4,), generator=network.generator)]
-        sample, place, log_q = network._sampled(batch)
+        sample, place, log_q = network.sampler.draw(batch, network.config.sampled_items, network.generator)
         assert torch.equal(sample[place], batch)
         totals.append(float((weights[sample] / log_q.exp()).sum()))
     assert np.mean(totals) == pytest.approx(float(weights.sum()), rel=0.03)
@@ -225,7 +225,7 @@ def test_more_items_than_interactions_can_be_sampled() -> None:
     graph = InterestGraph.of(sparse.csr_array(np.eye(2, 30, dtype=np.float32)), sparse.csr_array((2, 0), dtype=np.float32), None)
     config = LightGCN(**SMALL, sampled_items=2000).config
     network = lightgcn.LightGCNNetwork(graph, config, torch.Generator().manual_seed(1), None)
-    sample, place, _ = network._sampled(torch.tensor([1, 0]))
+    sample, place, _ = network.sampler.draw(torch.tensor([1, 0]), network.config.sampled_items, network.generator)
     assert sample.tolist() == list(range(30))
     assert place.tolist() == [1, 0]
 

@@ -223,6 +223,17 @@ class Knowledge:
         )
         return matrix, interests
 
+    def texts(self, kind: str, keys: Vocabulary) -> list[str]:
+        """What the records of a kind (`user_text`, `item_text`) say of each key, in the order of the records; an empty text for nothing."""
+        column = kind.removesuffix("_text")
+        said = self.records.filter((pl.col("kind") == kind) & (pl.col("weight") > 0))
+        code = keys.encode(said[column])
+        joined = pl.DataFrame({"code": code, "text": said["text"]}).filter(pl.col("code") >= 0)
+        joined = joined.group_by("code", maintain_order=True).agg(pl.col("text").str.join(" "))
+        found = np.full(len(keys), "", dtype=object)
+        found[joined["code"].to_numpy()] = joined["text"].to_numpy()
+        return [str(text) for text in found]
+
     def labels(self, interests: pl.Series) -> list[str]:
         """Readable labels of interest ids, in order."""
         found = (

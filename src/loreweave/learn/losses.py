@@ -21,6 +21,28 @@ def bpr(positive: Tensor, negative: Tensor) -> Tensor:
     return F.softplus(negative - positive).mean()
 
 
+def bce(positive: Tensor, negatives: Tensor, *, power: float = 1.0) -> Tensor:
+    """Binary cross-entropy: mean over rows of −(β ln σ(s⁺) + Σ_j ln(1 − σ(s⁻_j))).
+
+    With one negative and β = 1 it is SASRec's (Kang & McAuley, ICDM 2018, equation 5); with k shared ones and β of `gbce_power` the
+    generalised BCE (gSASRec: Petrov & Macdonald, RecSys 2023, equation 9), σ(s⁺)^β being the positive's chance.
+
+    Args:
+        positive: float32 [b].
+        negatives: float32 [b, k].
+        power: β.
+    """
+    return (power * F.softplus(-positive) + F.softplus(negatives).sum(dim=1)).mean()
+
+
+def gbce_power(share: float, calibration: float) -> float:
+    """β = α (t (1 − 1/α) + 1/α), with α the share of the negatives that is drawn and t the calibration (gSASRec, equation 10).
+
+    t = 0 gives 1, plain BCE; t = 1 gives α, for which the optimum ranks as the full softmax does.
+    """
+    return share * (calibration * (1 - 1 / share) + 1 / share)
+
+
 def half_squared_norm(*rows: Tensor) -> Tensor:
     """L2 penalty on what a batch touches: ½ Σ ‖x‖² / b, over float32 [b, d] tensors of one b."""
     total = torch.stack([x.square().sum() for x in rows]).sum()

@@ -74,6 +74,27 @@ class TripleSampler:
         return head, relation, tail, self.pairs.draw(head * self.n_relations + relation, generator)
 
 
+class ItemSampler:
+    """Draws the keys of a sampled softmax, each item about as often as it was met.
+
+    Args:
+        met: int [m], the items of all interactions.
+        n_items: of the catalogue; each is drawn as if met once more, so that those nobody met are drawn as well.
+    """
+
+    def __init__(self, met: NDArray[Any], n_items: int) -> None:
+        self.met, self.n_items = torch.from_numpy(met.astype(np.int64)), n_items
+        self.counts = np.bincount(met, minlength=n_items)
+
+    def draw(self, items: Tensor, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Distinct items of a batch (int64 [b]) and of further draws: int64 [s]; where the batch's are among them: int64 [b]; and the
+        logQ correction, float32 [s]."""
+        place = torch.randint(len(self.met) + self.n_items, (draws,), generator=generator)
+        drawn = torch.where(place < self.n_items, place, self.met[(place - self.n_items).clamp_min(0)])
+        sample, inverse = torch.unique(torch.cat([items, drawn]), return_inverse=True)
+        return sample, inverse[: len(items)], inclusion_log_probability(self.counts, len(inverse))[sample]
+
+
 def inclusion_log_probability(counts: NDArray[Any], draws: int) -> Tensor:
     """log of the chance that an item is among `draws` draws by frequency, float32 [n]: 1 − (1 − p)^draws with p ∝ counts + 1.
 

@@ -23,6 +23,14 @@ MODELS: dict[str, str] = {
     "cikg-linear": "loreweave.models.linear.cikg_linear:CIKGLinear",
     "lightgcn": "loreweave.models.graph.lightgcn:LightGCN",
     "cikgrec": "loreweave.models.graph.cikgrec:CIKGRec",
+    "markov": "loreweave.models.sequential.markov:Markov",
+    "item-knn-seq": "loreweave.models.sequential.item_knn_seq:ItemKNNSequential",
+    "gru4rec": "loreweave.models.sequential.gru4rec:GRU4Rec",
+    "sasrec": "loreweave.models.sequential.sasrec:SASRec",
+    "bert4rec": "loreweave.models.sequential.bert4rec:BERT4Rec",
+    "llm-init": "loreweave.models.sequential.llm_init:LLMInit",
+    "llm-esr": "loreweave.models.sequential.llm_esr:LLMESR",
+    "grasp": "loreweave.models.sequential.grasp:GRASP",
     "blend": "loreweave.models.blend:Blend",
 }
 """Name → module:class."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -196,8 +197,11 @@ class Recommender(ABC):
         return self._scores(*self._people(histories, knowledge))
 
     def _scores(self, history: sparse.csr_array[np.float32], interests: sparse.csr_array[np.float32]) -> Scores:
-        """As `_score_rows`; a person of whom the model says nothing at all (every score 0) gets what most people met."""
-        scores = self._score_rows(history, interests)
+        """As `_score_rows`, with `_or_popular`."""
+        return self._or_popular(self._score_rows(history, interests))
+
+    def _or_popular(self, scores: Scores) -> Scores:
+        """The same float32 [b, n_items]; a person of whom the model says nothing at all (every score 0) gets what most people met."""
         silent = ~scores.any(axis=1)
         if silent.any():
             scores[silent] = self._share_who_met()
@@ -210,10 +214,8 @@ class Recommender(ABC):
     def _people(
         self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None
     ) -> tuple[sparse.csr_array[np.float32], sparse.csr_array[np.float32]]:
-        lengths = np.array([len(items) for items in histories.values()], dtype=np.int64)
-        rows = np.repeat(np.arange(len(lengths)), lengths)
-        codes = self.items.encode([item for items in histories.values() for item in items])
-        known = codes >= 0
+        lengths, codes = self._encoded(histories)
+        rows, known = np.repeat(np.arange(len(lengths)), lengths), codes >= 0
         history = sparse.csr_array(
             (np.ones(int(known.sum()), dtype=np.float32), (rows[known], codes[known])), shape=(len(lengths), self.n_items)
         )
@@ -222,6 +224,17 @@ class Recommender(ABC):
         names = pl.Series([str(name) for name in histories], dtype=pl.String)
         interests, _ = (knowledge if knowledge is not None else Knowledge.none()).interest_matrix(names, self.interest_ids)
         return history, interests
+
+    def _encoded(self, histories: Mapping[Any, Sequence[Any]]) -> tuple[NDArray[np.int64], Codes]:
+        """How many items each history names, int64 [n], and the codes of all, int32, -1 for an unknown one; those are counted aloud."""
+        lengths = np.array([len(items) for items in histories.values()], dtype=np.int64)
+        codes = self.items.encode([item for items in histories.values() for item in items])
+        unknown = int((codes < 0).sum())
+        if unknown:
+            warnings.warn(
+                f"{unknown} of {len(codes)} items of these histories are unknown to the model and count for nothing", stacklevel=4
+            )
+        return lengths, codes
 
     # Recommending
 
@@ -269,12 +282,12 @@ class Recommender(ABC):
         """As `recommend`, for people never seen in training; `user` holds the names given in `histories`."""
         _check_k(k)
         mask = self.candidate_mask(candidates)
-        history, interests = self._people(histories, knowledge)
-        parts = []
-        for start in range(0, history.shape[0], SCORE_BLOCK):
-            seen = history[start : start + SCORE_BLOCK]
-            scores = self._scores(seen, interests[start : start + SCORE_BLOCK])
-            parts.append(self._top(scores, seen if exclude_seen else None, k, mask, start))
+        names, parts = list(histories), []
+        for start in range(0, len(names), SCORE_BLOCK):
+            block = {name: histories[name] for name in names[start : start + SCORE_BLOCK]}
+            scores = self.score_histories(block, knowledge)
+            seen = self._people(block, None)[0] if exclude_seen else None
+            parts.append(self._top(scores, seen, k, mask, start))
         return self._as_frame(parts, pl.Series([str(name) for name in histories], dtype=pl.String))
 
     def candidate_mask(self, candidates: Sequence[Any] | None = None) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ QUIET, UNMET = "quiet person", "unmet item"
 
 
 def checkerboard() -> Dataset:
-    """48 users and 24 items in two groups, one user who met nothing, one item that nobody met.
+    """48 users and 24 items in two groups, everybody's items in an order, one user who met nothing, one item that nobody met.
 
     Ids have leading zeros, spaces and accents. A triple tells each item's group.
     """
@@ -29,7 +29,8 @@ def checkerboard() -> Dataset:
     items = [f"{'rosé' if n < ITEMS else 'tea'} {n:02d}" for n in range(2 * ITEMS)]
     met = np.concatenate([rng.permutation(ITEMS)[:MET] + ITEMS * (n >= USERS) for n in range(2 * USERS)])
     order = rng.permutation(len(met))
-    log = Interactions(np.repeat(np.arange(2 * USERS), MET).astype(np.int32)[order], met.astype(np.int32)[order])
+    place = np.tile(np.arange(MET), 2 * USERS).astype(np.int32)  # in each person's history
+    log = Interactions(np.repeat(np.arange(2 * USERS), MET).astype(np.int32)[order], met.astype(np.int32)[order], order=place[order])
     titles = pl.DataFrame({"title": [f"A book on {item}" for item in items] + [None]})
     heads = np.arange(2 * ITEMS, dtype=np.int32)
     about = Triples(

@@ -24,7 +24,7 @@ from loreweave.data.dataset import Dataset, Interactions, Triples, pairs_fingerp
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn import loop, losses, ranking
 from loreweave.learn.propagate import propagate
-from loreweave.learn.sampling import PairSampler, inclusion_log_probability
+from loreweave.learn.sampling import ItemSampler, PairSampler
 from loreweave.models.graph.base import GraphRecommender
 from loreweave.models.graph.graph import InterestGraph
 
@@ -89,7 +89,7 @@ class LightGCNNetwork(nn.Module):
         self.user = torch.from_numpy(np.repeat(np.arange(graph.n_users), counts))
         self.item = torch.from_numpy(graph.history.indices.astype(np.int64))
         self.negatives = PairSampler(self.user.numpy(), self.item.numpy(), graph.n_items)
-        self.item_counts = np.bincount(graph.history.indices, minlength=graph.n_items)
+        self.sampler = ItemSampler(graph.history.indices, graph.n_items)
 
     @cached_property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -127,19 +127,9 @@ class LightGCNNetwork(nn.Module):
             return losses.bpr(positive_score, (of_user * F.embedding(negative, items)).sum(dim=1))
         queries, keys, log_q = F.normalize(of_user, dim=1), items, None
         if self.graph.n_items > FULL_SOFTMAX_ITEMS:
-            sample, item, log_q = self._sampled(item)
+            sample, item, log_q = self.sampler.draw(item, self.config.sampled_items, self.generator)
             keys = F.embedding(sample, items)
         return losses.softmax(queries, F.normalize(keys, dim=1), item, self.config.temperature, log_q=log_q)
-
-    def _sampled(self, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Distinct items of the batch and of further draws; where the batch's items are among them; the logQ correction.
-
-        An item is drawn as often as it was met, plus one, so that those nobody met are drawn as well.
-        """
-        place = torch.randint(len(self.item) + self.graph.n_items, (self.config.sampled_items,), generator=self.generator)
-        drawn = torch.where(place < self.graph.n_items, place, self.item[(place - self.graph.n_items).clamp_min(0)])
-        sample, inverse = torch.unique(torch.cat([item, drawn]), return_inverse=True)
-        return sample, inverse[: len(item)], inclusion_log_probability(self.item_counts, len(inverse))[sample]
 
 
 class LightGCN(GraphRecommender):

@@ -1,0 +1,117 @@
+"""The k nearest rows of a table of vectors by cosine: exact in blocks, by an approximate index past 200,000 rows; kept by fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loreweave.errors import SavedError, require
+from loreweave.files import read_arrays, write_arrays, write_atomically
+
+Vectors = NDArray[np.float32]
+EXACT_ROWS = 200_000
+"""Above this many rows the search is approximate (faiss): exactly it would cost n² d multiply-adds."""
+BLOCK_CELLS = 16_000_000
+"""Similarities held at a time: 64 MB."""
+LISTS_PER_ROOT = 4
+"""Inverted lists of the index, times √n, and one list in `PROBED` of them is searched (the middle of faiss's advice for a million rows)."""
+PROBED = 16
+
+
+def nearest(
+    queries: Vectors, table: Vectors, k: int, *, among: NDArray[np.bool_] | None = None, own: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int32], Vectors]:
+    """The k rows of `table` of largest inner product with each query, the largest first.
+
+    Args:
+        queries: float32 [b, d], of unit length, or zero: a zero row says nothing and has no neighbours.
+        table: float32 [n, d], likewise; zero rows are nobody's neighbours.
+        among: bool [n], the rows that may be neighbours; None: all.
+        own: int64 [b], the row that each query itself is, which is no neighbour of its own; None: none is.
+
+    Returns:
+        int32 [b, k], −1 where there are fewer than k; float32 [b, k] cosines, 0 there.
+
+    Raises:
+        MissingExtra: more than 200,000 rows, and faiss is not installed.
+    """
+    able = np.flatnonzero(np.logical_and(table.any(axis=1), True if among is None else among))
+    kept = np.ascontiguousarray(table[able])
+    find = _exact(kept, k + 1) if len(kept) <= EXACT_ROWS else _approximate(kept, k + 1)
+    rows, cosines = np.full((len(queries), k), -1, np.int32), np.zeros((len(queries), k), np.float32)
+    block = max(1, BLOCK_CELLS // max(len(kept), 1))
+    for start in range(0, len(queries), block):
+        part = slice(start, min(start + block, len(queries)))
+        place, cosine = find(queries[part])
+        found = np.where(place >= 0, able[place] if len(able) else -1, -1)
+        silent = np.asarray(~queries[part].any(axis=1))
+        barred = (found < 0) | silent[:, None]
+        if own is not None:
+            barred |= found == own[part, None]
+        order = np.argsort(barred, axis=1, kind="stable")[:, :k]  # those that count first, in the order they were found
+        found, cosine = np.where(barred, -1, found), np.where(barred, 0, cosine)
+        width = order.shape[1]
+        rows[part, :width], cosines[part, :width] = np.take_along_axis(found, order, 1), np.take_along_axis(cosine, order, 1)
+    return rows, cosines
+
+
+def mean_of(rows: NDArray[np.int32], table: Vectors) -> Vectors:
+    """The mean of each row's neighbours, float32 [b, d]; zero where there is none.
+
+    Args:
+        rows: int32 [b, k], −1 for none.
+    """
+    found = np.zeros((len(rows), table.shape[1]), dtype=np.float32)
+    for column in rows.T:
+        found += np.where((column >= 0)[:, None], table[column], 0)
+    return np.asarray(found / np.maximum((rows >= 0).sum(axis=1), 1).astype(np.float32)[:, None])
+
+
+def cached_nearest(table: Vectors, k: int, cache: Path, *, among: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int32], Vectors]:
+    """`nearest` of a table's own rows among the others, kept in `cache` under a hash of the vectors, the mask and k."""
+    digest = hashlib.blake2b(f"{table.shape} {k}".encode(), digest_size=16)
+    digest.update(table.tobytes())
+    digest.update(b"" if among is None else among.tobytes())
+    path = cache / f"{digest.hexdigest()}.safetensors"
+    if path.is_file():
+        try:
+            arrays = read_arrays(path)
+            return arrays["rows"], arrays["cosines"]
+        except (SavedError, KeyError):
+            pass  # damaged: found again, and replaced
+    rows, cosines = nearest(table, table, k, among=among, own=np.arange(len(table)))
+    write_atomically(path, lambda temporary: write_arrays(temporary, {"rows": rows, "cosines": cosines}))
+    return rows, cosines
+
+
+def _exact(table: Vectors, k: int) -> Callable[[Vectors], tuple[NDArray[np.int64], Vectors]]:
+    k = min(k, len(table))
+
+    def find(queries: Vectors) -> tuple[NDArray[np.int64], Vectors]:
+        cosines = queries @ table.T
+        place = np.argpartition(-cosines, k - 1, axis=1)[:, :k] if 0 < k < len(table) else np.tile(np.arange(k), (len(queries), 1))
+        place = np.sort(place, axis=1)
+        value = np.take_along_axis(cosines, place, 1)
+        order = np.argsort(-value, axis=1, kind="stable")
+        return np.take_along_axis(place, order, 1), np.take_along_axis(value, order, 1)
+
+    return find
+
+
+def _approximate(table: Vectors, k: int) -> Callable[[Vectors], tuple[NDArray[np.int64], Vectors]]:
+    faiss = require("faiss", "ann")
+    lists = int(LISTS_PER_ROOT * len(table) ** 0.5)
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(table.shape[1]), table.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+    index.train(table)
+    index.add(table)
+    index.nprobe = max(1, lists // PROBED)
+
+    def find(queries: Vectors) -> tuple[NDArray[np.int64], Vectors]:
+        cosines, place = index.search(queries, k)
+        return place, cosines
+
+    return find

@@ -1,0 +1,215 @@
+"""GRASP: descriptions of items and people, and of those alike, as an input of any backbone, weighed by attention that may say no.
+
+With s_i the frozen vector of an item's text, s̃_i the mean of those of its N nearest items, u and ũ likewise for the person, and a history
+of l items, for every position j:
+
+    self_j    = σ(q₁(u) · k₁(s_j) / √d) · v(s_j)
+    similar_j = σ(q₂(ũ) · k₂(s̃_j) / √d) · v(s̃_j)
+    global_j  = mean over the positions i that j may see of  σ(q₃(u) · k₃(s_i) / √d) · v(s_i) + σ(q₃(u) · k₃(s̃_i) / √d) · v(s̃_i)
+    x_j       = e_j + MLP([self_j; similar_j; global_j]),   key of item i = e_i + adapter(s_i)
+
+Dai et al., "Enhancing Sequential Recommendation with World Knowledge from Large Language Models", arXiv 2511.20177. The sigmoid is theirs:
+weights do not compete, and may all be zero, so that the ranking loss can shrink knowledge that is wrong. What its body leaves open is our
+choice (docs/methods/grasp.md): the global part is a running mean, so that a causal backbone stays causal; the person's text is dropped at
+random in training, because it was written from the whole training history, targets included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from loreweave.config import Config
+from loreweave.data.dataset import Dataset
+from loreweave.knowledge.records import Knowledge
+from loreweave.learn.dropout import Dropout
+from loreweave.learn.neighbours import mean_of
+from loreweave.learn.sequences import Batch, Sequences
+from loreweave.models.base import Scores
+from loreweave.models.sequential.backbones import backbone_of
+from loreweave.models.sequential.base import People
+from loreweave.models.sequential.network import Backbone, SequenceNetwork, linear, normal
+from loreweave.models.sequential.neural import Vectors
+from loreweave.models.sequential.texts import TextConfig, TextSequential
+
+
+class GRASPConfig(TextConfig):
+    """Settings of GRASP; the defaults were chosen on validation."""
+
+    attention: Literal["sigmoid", "softmax", "none"] = "sigmoid"
+    """Gates of their own; weights that compete, at the same mean scale; or none: an MLP of the same size over the same vectors."""
+    similar: Literal["nearest", "random", "none"] = "nearest"
+    """Whose vectors stand for those alike: the nearest, as many at random (a control), or nobody's."""
+    people: bool = True
+    """Read texts about people, where there are any."""
+    people_dropout: float = Field(0.5, ge=0, le=1)
+    """How often in training nothing is told of the person."""
+    text_keys: bool = True
+    """Candidates are held against e_i + adapter(s_i); else against e_i."""
+
+
+class HolisticAttention(nn.Module):
+    """Text vectors of the tokens and of their people to what is added to the inputs.
+
+    Args:
+        item, similar: float32 [n_items, D], own vectors and the means of the neighbours'; zero rows where there is none.
+    """
+
+    item: Tensor
+    similar: Tensor
+
+    def __init__(self, item: Tensor, similar: Tensor, user_width: int, config: Any, generator: torch.Generator, *, causal: bool) -> None:
+        super().__init__()
+        dim = config.dim
+        self.attention, self.scale, self.causal = config.attention, dim**-0.5, causal
+        self.register_buffer("item", item, persistent=False)
+        self.register_buffer("similar", similar, persistent=False)
+        self.of_item = linear(item.shape[1], dim, generator, bias=False)
+        self.of_user = linear(user_width, dim, generator, bias=False)
+        self.no_item, self.no_user = nn.Parameter(normal(1, dim, generator)), nn.Parameter(normal(1, dim, generator))
+        self.query = nn.ModuleList(linear(dim, dim, generator) for _ in range(3))
+        self.key = nn.ModuleList(linear(dim, dim, generator) for _ in range(3))
+        dropout = Dropout(config.dropout, generator)
+        self.fuse = nn.Sequential(linear(3 * dim, dim, generator), nn.GELU(), dropout, linear(dim, dim, generator))
+
+    def forward(self, batch: Batch, masked: int) -> Tensor:
+        """float [t, d]. `masked` is the item code that stands for a masked place, of which no text says anything."""
+        once, where = torch.unique(batch.items, return_inverse=True)
+        own, alike = (self._mapped(table, once, masked) for table in (self.item, self.similar))
+        user, users = self._people(batch)
+        gated = [
+            self._gated(user, own, 0, where, batch),
+            self._gated(users, alike, 1, where, batch),
+            running_mean(self._gated(user, own, 2, where, batch) + self._gated(user, alike, 2, where, batch), batch, causal=self.causal),
+        ]
+        fused: Tensor = self.fuse(torch.cat(gated, dim=1))
+        return fused
+
+    def _mapped(self, table: Tensor, items: Tensor, masked: int) -> Tensor:
+        """The text vectors of some items in d dimensions; the learnt flag where there is none."""
+        rows = F.embedding(items.clamp_max(masked - 1), table)
+        silent = ~rows.any(dim=1, keepdim=True) | (items == masked).unsqueeze(1)
+        mapped: Tensor = torch.where(silent, self.no_item, self.of_item(rows))
+        return mapped
+
+    def _people(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What is said of each person and of those alike, [b, d] each; the learnt flag where nothing is."""
+        if batch.texts is None:
+            nobody = self.no_user.expand(len(batch.people), -1)
+            return nobody, nobody
+        silent = ~batch.texts.any(dim=2, keepdim=True)
+        mapped = torch.where(silent, self.no_user, self.of_user(batch.texts))
+        return mapped[:, 0], mapped[:, 1]
+
+    def _gated(self, people: Tensor, items: Tensor, head: int, where: Tensor, batch: Batch) -> Tensor:
+        """The vectors of a head at every token, weighed: [t, d]."""
+        values = F.embedding(where, items)
+        if self.attention == "none":
+            return values
+        query = F.embedding(batch.owner, self.query[head](people))
+        agreement = (query * F.embedding(where, self.key[head](items))).sum(dim=1, keepdim=True) * self.scale
+        if self.attention == "sigmoid":
+            return torch.sigmoid(agreement) * values
+        return 0.5 * running_softmax(agreement, batch, causal=self.causal) * values
+
+
+def running_mean(x: Tensor, batch: Batch, *, causal: bool) -> Tensor:
+    """At every token the mean over its history so far, itself included (over all of the history where not causal): [t, d] → [t, d].
+
+    Sums run over the whole batch in float64, where what other histories leave behind is below 1e-10 of a sum.
+    """
+    total = x.double().cumsum(dim=0)
+    before = F.pad(total[batch.last], (0, 0, 1, 0))[: len(batch.last)]
+    if causal:
+        count = batch.lengths[batch.owner] - batch.age
+        return ((total - before[batch.owner]) / count.unsqueeze(1)).to(x.dtype)
+    return ((total[batch.last] - before) / batch.lengths.unsqueeze(1)).to(x.dtype)[batch.owner]
+
+
+def running_softmax(scores: Tensor, batch: Batch, *, causal: bool) -> Tensor:
+    """Softmax weights over what a token may see, times how many that are: of mean 1 over a history. [t, 1] → [t, 1]."""
+    powers = (scores - scores.detach().max()).exp()
+    return powers / running_mean(powers, batch, causal=causal).clamp_min(1e-30)
+
+
+class GRASPNetwork(SequenceNetwork):
+    """A sequence network whose inputs and keys know texts."""
+
+    def __init__(
+        self, sequences: Sequences, n_items: int, config: Any, generator: torch.Generator, backbone: Backbone, texts: HolisticAttention
+    ) -> None:
+        super().__init__(sequences, n_items, config, generator, backbone)
+        self.texts = texts
+        self.adapter = linear(texts.item.shape[1], config.dim, generator, bias=False) if config.text_keys else None
+
+    people_texts: Tensor | None = None
+    """float32 [n_users, 2, D] of the fitted users, for training."""
+
+    def inputs(self, batch: Batch) -> Tensor:
+        if self.training and self.people_texts is not None:
+            told = torch.rand(len(batch.people), generator=self.generator) >= self.config.people_dropout
+            batch = replace(batch, texts=self.people_texts[batch.people.cpu()].mul(told.view(-1, 1, 1)).to(self.device))
+        return super().inputs(batch) + self.texts(batch, self.n_items)
+
+    def keys(self) -> Tensor:
+        own: Tensor = super().keys()
+        return own if self.adapter is None else own + F.linear(self.texts.item, self.adapter.weight)
+
+
+class GRASP(TextSequential):
+    """Texts over a backbone. Without any text it is the backbone and a constant; about half as fast as the backbone alone."""
+
+    name = "grasp"
+    config_class: ClassVar[type[Config]] = GRASPConfig
+    knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
+
+    def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
+        read = super()._read(train, knowledge if self.config.people else knowledge.only("item_text"))
+        if self.config.similar == "random":
+            self.item_neighbours, self.user_neighbours = (
+                self._strange(own, seed) for seed, own in enumerate((self.item_neighbours, self.user_neighbours))
+            )
+        elif self.config.similar == "none":
+            self.item_neighbours, self.user_neighbours = (np.full_like(own, -1) for own in (self.item_neighbours, self.user_neighbours))
+        return read
+
+    def _strange(self, neighbours: np.ndarray[Any, np.dtype[np.int32]], seed: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """As many neighbours as each has, drawn among all that are anybody's."""
+        some = np.unique(neighbours[neighbours >= 0])
+        drawn = np.random.default_rng([self.config.seed, seed]).choice(some, neighbours.shape) if len(some) else neighbours
+        return np.where(neighbours >= 0, drawn, -1).astype(np.int32)
+
+    def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
+        backbone = backbone_of(self.config.backbone, self.config, generator)
+        item, similar = self.item_vectors, mean_of(self.item_neighbours, self.item_vectors)
+        widths = torch.from_numpy(item), torch.from_numpy(similar), self.user_vectors.shape[1]
+        texts = HolisticAttention(*widths, self.config, generator, causal=backbone.causal)
+        network = GRASPNetwork(sequences, self.n_items, self.config, generator, backbone, texts)
+        people = self._fitted(np.arange(self.n_users, dtype=np.int32)).texts
+        network.people_texts = None if people is None else torch.from_numpy(people)
+        return network
+
+    # People of whom a text is all that is known
+
+    def _adopt(self, network: SequenceNetwork) -> None:
+        super()._adopt(network)
+        self.states = self._by_text(self._fitted(np.arange(self.n_users, dtype=np.int32)), self.states)
+
+    def _score_people(self, people: People) -> Scores:
+        return np.asarray(self._by_text(people, self._read_histories(people)) @ self.keys.T)
+
+    def _by_text(self, people: People, states: Vectors) -> Vectors:
+        """States, float32 [b, d]; who has a text and no history gets the mean state of the fitted users of the most similar texts."""
+        if people.texts is None:
+            return states
+        rows = np.flatnonzero((people.sequences.lengths == 0) & people.texts[:, 0].any(axis=1))
+        if len(rows):
+            states = states.copy()
+            states[rows] = mean_of(self._alike(people.texts[rows, 0]), self.states)
+        return states

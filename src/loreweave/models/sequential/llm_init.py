@@ -1,0 +1,55 @@
+"""LLMInit: a backbone whose item vectors start as the principal components of text vectors, and are learnt from there.
+
+Harte et al., "Leveraging large language models for sequential recommendation", RecSys 2023 (LLM2BERT4Rec and LLM2SASRec): PCA of the
+embeddings to d dimensions as the start of the item table. Ours: components are scaled together to the spread of the usual start, and an
+item without a text starts as usual.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from loreweave.config import Config
+from loreweave.learn.sequences import Sequences
+from loreweave.models.sequential.backbones import backbone_of
+from loreweave.models.sequential.network import START, SequenceNetwork
+from loreweave.models.sequential.neural import Vectors
+from loreweave.models.sequential.texts import TextConfig, TextSequential
+
+
+class LLMInitConfig(TextConfig):
+    """Settings of LLMInit."""
+
+
+class LLMInit(TextSequential):
+    """Texts as a start alone: as fast as the backbone, and nothing is read when serving."""
+
+    name = "llm-init"
+    config_class: ClassVar[type[Config]] = LLMInitConfig
+
+    def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
+        backbone = backbone_of(self.config.backbone, self.config, generator)
+        network = SequenceNetwork(sequences, self.n_items, self.config, generator, backbone)
+        start = principal_components(self.item_vectors, self.config.dim)
+        told = torch.from_numpy(np.flatnonzero(start.any(axis=1)))
+        with torch.no_grad():
+            network.items[told, : start.shape[1]] = torch.from_numpy(start)[told]
+        return network
+
+
+def principal_components(vectors: Vectors, dim: int) -> Vectors:
+    """Text vectors [n, D] in at most `dim` dimensions, float32: components of largest variance, of standard deviation `START` over all.
+
+    Rows of zero stay zero; [n, 0] where no row says anything.
+    """
+    told = vectors.any(axis=1)
+    found = np.zeros((len(vectors), min(dim, vectors.shape[1])), dtype=np.float32)
+    if told.any():
+        centred = vectors[told] - vectors[told].mean(axis=0)
+        values, directions = np.linalg.eigh(centred.T @ centred)
+        placed = centred @ directions[:, np.argsort(-values, kind="stable")[: found.shape[1]]]
+        found[told] = placed * np.float32(START / max(float(placed.std()), 1e-12))
+    return found

@@ -1,0 +1,116 @@
+"""What the models that read texts share: vectors of items and people, their neighbours, and the texts of newcomers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from loreweave.data.dataset import Dataset
+from loreweave.data.vocabulary import Codes, Vocabulary
+from loreweave.files import cache_folder
+from loreweave.knowledge.records import Knowledge
+from loreweave.language.base import TextEncoder
+from loreweave.language.encoders import encoder as encoder_of
+from loreweave.language.lsa import Lsa
+from loreweave.learn.neighbours import cached_nearest, mean_of, nearest
+from loreweave.models.sequential.backbones import BackboneName
+from loreweave.models.sequential.base import People
+from loreweave.models.sequential.bert4rec import BERT4RecConfig
+from loreweave.models.sequential.neural import NeuralSequential, Vectors
+
+
+class TextConfig(BERT4RecConfig):
+    """Settings of the models that lay texts over a backbone: the backbone's own, and how texts are read."""
+
+    backbone: BackboneName = "sasrec"
+    """Which sequential model reads the history."""
+    encoder: str = "lsa"
+    """Of the texts (`loreweave.language.encoders.encoder`); vectors of language models are cached."""
+    expansion: int = Field(1, ge=1)
+    """Width of the feed-forward layers as a multiple of `dim`."""
+    neighbours: int = Field(10, ge=1)
+    """N: how many most similar items an item has, and people a person."""
+
+
+class TextSequential(NeuralSequential):
+    """A sequence network that reads texts about items and, where `user_text` is among its kinds, about people.
+
+    Attributes:
+        item_vectors: float32 [n_items, D], of unit length; zero for an item without a text.
+        item_neighbours: int32 [n_items, N], items met in training of the most similar texts, −1 for none.
+        user_vectors, user_neighbours: likewise for fitted users; [n_users, 0] where no text is about people.
+    """
+
+    knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text",)
+    encoder: TextEncoder | None
+
+    def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
+        cache, count = cache_folder(), self.config.neighbours
+        items = knowledge.texts("item_text", train.items)
+        users = knowledge.texts("user_text", train.users) if "user_text" in self.knowledge_kinds else [""] * self.n_users
+        self.encoder = None
+        self.item_vectors, self.user_vectors = np.zeros((self.n_items, 0), np.float32), np.zeros((self.n_users, 0), np.float32)
+        if any(items) or any(users):
+            self.encoder = encoder_of(self.config.encoder, cache / "vectors")
+            found = self.encoder.encode([*items, *users])
+            self.item_vectors = np.ascontiguousarray(found[: self.n_items])
+            if any(users):
+                self.user_vectors = np.ascontiguousarray(found[self.n_items :])
+        met, active = self.candidate_mask(), np.diff(self.history.indptr) > 0
+        self.item_neighbours = cached_nearest(self.item_vectors, count, cache / "neighbours", among=met)[0]
+        self.user_neighbours = cached_nearest(self.user_vectors, count, cache / "neighbours", among=active)[0]
+        digest = hashlib.blake2b(self.item_vectors.tobytes() + self.user_vectors.tobytes(), digest_size=8)
+        return {"texts": digest.hexdigest()}
+
+    # People
+
+    def _fitted(self, users: Codes) -> People:
+        people = super()._fitted(users)
+        if not self.user_vectors.shape[1]:
+            return people
+        return replace(people, texts=self._with_similar(self.user_vectors[users], self.user_neighbours[users]))
+
+    def _strangers(self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None) -> People:
+        people = super()._strangers(histories, knowledge)
+        if not self.user_vectors.shape[1]:
+            return people
+        vectors = np.zeros((len(histories), self.user_vectors.shape[1]), np.float32)
+        if knowledge is not None and self.encoder is not None:
+            vectors = self.encoder.encode(knowledge.texts("user_text", Vocabulary([str(name) for name in histories])))
+        return replace(people, texts=self._with_similar(vectors, self._alike(vectors)))
+
+    def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
+        """The fitted users of the most similar texts, int32 [b, N]."""
+        return nearest(vectors, self.user_vectors, self.config.neighbours, among=np.diff(self.history.indptr) > 0)[0]
+
+    def _with_similar(self, vectors: Vectors, neighbours: NDArray[np.int32]) -> Vectors:
+        """What is said of each person and, on average, of those alike: float32 [b, 2, D]."""
+        return np.stack([vectors, mean_of(neighbours, self.user_vectors)], axis=1)
+
+    # Saving
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        own = ("item_vectors", "item_neighbours", "user_vectors", "user_neighbours")
+        return {**super()._state(), **{f"texts.{name}": getattr(self, name) for name in own}}
+
+    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+        for name in [name for name in state if name.startswith("texts.")]:
+            setattr(self, name.removeprefix("texts."), state.pop(name))
+        super()._restore(state)
+
+    def _save_parts(self, folder: Path) -> None:
+        super()._save_parts(folder)
+        if isinstance(self.encoder, Lsa):
+            self.encoder.save(folder / "encoder")
+
+    def _load_parts(self, folder: Path) -> None:
+        super()._load_parts(folder)
+        fitted = (folder / "encoder" / "manifest.json").is_file()
+        self.encoder = Lsa.load(folder / "encoder") if fitted else encoder_of(self.config.encoder, cache_folder() / "vectors")
