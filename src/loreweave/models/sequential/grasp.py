@@ -155,11 +155,11 @@ class GRASPNetwork(SequenceNetwork):
         if self.training and self.people_texts is not None:
             told = torch.rand(len(batch.people), generator=self.generator) >= self.config.people_dropout
             batch = replace(batch, texts=self.people_texts[batch.people.cpu()].mul(told.view(-1, 1, 1)).to(self.device))
-        return super().inputs(batch) + self.texts(batch, self.n_items)
+        told_by_texts: Tensor = self.texts(batch, self.n_items)
+        return super().inputs(batch) + told_by_texts
 
     def keys(self) -> Tensor:
-        own: Tensor = super().keys()
-        return own if self.adapter is None else own + F.linear(self.texts.item, self.adapter.weight)
+        return self.items if self.adapter is None else self.items + F.linear(self.texts.item, self.adapter.weight)
 
 
 class GRASP(TextSequential):

@@ -93,7 +93,8 @@ class SequenceNetwork(nn.Module):
     def __init__(self, sequences: Sequences, n_items: int, config: Any, generator: torch.Generator, backbone: Backbone) -> None:
         super().__init__()
         self.config, self.n_items, self.generator, self.backbone = config, n_items, generator, backbone
-        self.items = nn.Parameter(normal(n_items + (not backbone.causal), config.dim, generator))  # the last row is the mask
+        self.items = nn.Parameter(normal(n_items, config.dim, generator))
+        self.mask = None if backbone.causal else nn.Parameter(normal(1, config.dim, generator))
         self.dropout = Dropout(config.dropout, generator)
         self.window = config.max_length + 1 if backbone.causal else config.max_length
         least = 2 if backbone.causal else 1
@@ -116,11 +117,14 @@ class SequenceNetwork(nn.Module):
 
     def inputs(self, batch: Batch) -> Tensor:
         """What the backbone reads: float [t, d]."""
-        return F.embedding(batch.items, self.items)
+        if self.mask is None:
+            return F.embedding(batch.items, self.items)
+        found = F.embedding(batch.items.clamp_max(self.n_items - 1), self.items)
+        return torch.where((batch.items == self.n_items).unsqueeze(1), self.mask, found)
 
     def keys(self) -> Tensor:
         """What states are held against: float [n_items, d]."""
-        return self.items[: self.n_items]
+        return self.items
 
     def states(self, batch: Batch) -> Tensor:
         """A state for every token, float [t, d]."""
@@ -175,10 +179,11 @@ class SequenceNetwork(nn.Module):
                 return losses.softmax(queries, keys, target, 1.0)
             sample, place, log_q = self.sampler.draw(target.cpu(), self.config.sampled_items, self.generator)
             return losses.softmax(queries, keys[sample.to(self.device)], place.to(self.device), 1.0, log_q=log_q.to(self.device))
-        right = (queries * F.embedding(target, keys)).sum(dim=1)
         if kind == "bce":
             drawn = self.unmet.draw(people.cpu(), self.generator).to(self.device)
-            return losses.bce(right, (queries * F.embedding(drawn, keys)).sum(dim=1, keepdim=True))
+            right, wrong = F.embedding(torch.stack([target, drawn]), keys)  # one lookup: its gradient is as large as the catalogue
+            return losses.bce((queries * right).sum(dim=1), (queries * wrong).sum(dim=1, keepdim=True))
+        right = (queries * F.embedding(target, keys)).sum(dim=1)
         drawn = torch.randint(self.n_items, (self.config.negatives,), generator=self.generator).to(self.device)
         share = self.config.negatives / max(self.n_items - 1, self.config.negatives)
         power = losses.gbce_power(share, self.config.calibration)
