@@ -77,7 +77,7 @@ def compare(
 
     Returns:
         `results`: rows `model`, `knowledge`, `seed`, `metrics`, `seconds`, …; `tests`: rows `better`, `worse`, `metric`, `difference`,
-        `ci`, `p`, `p_holm`, …; `groups`, `popularity`, `permutations`, `deletion`, `examples`; `protocol`.
+        `ci`, `p`, `p_holm`, …; `groups`, `popularity`, `activity`, `permutations`, `deletion`, `examples`; `protocol`.
 
     Raises:
         ConfigError: an unknown model, setting, metric or claim, before anything is fitted.
@@ -241,14 +241,16 @@ def _result(
 ) -> dict[str, Any]:
     values = summary.PerUser(found)
     shown = ("model", "knowledge", "seed", "metrics", "seconds", "settings", "system", "counts")
-    recall = f"recall@{parse_metric(plan.metric)[1]}"
+    k = parse_metric(plan.metric)[1]
+    both = (f"recall@{k}", f"ndcg@{k}")
     kept = [one for one in found if one.cell.keep]
     told = [f"{one.cell.name} {one.cell.arm}, seed {one.cell.seed}: {text}" for one in found for text in one.row["warnings"]]
     return {
         "results": [{key: one.row[key] for key in shown} for one in found if one.cell.permutation is None],
         "tests": summary.paired_tests(values, family) if family else [],
         "groups": summary.group_gains(values, [name for name in plan.names if plan.knows[name] and "none" in plan.controls], plan.metric),
-        "popularity": summary.popularity_rows(found, recall),
+        "popularity": summary.group_rows(found, "item popularity", both),
+        "activity": summary.group_rows(found, "user activity", both),
         "permutations": summary.permutation_rows(found, plan.metric),
         "deletion": [{"model": one.cell.name, **one.row["deletion"]} for one in kept if one.row["deletion"]],
         "examples": [{"model": one.cell.name, "people": one.row["examples"]} for one in kept],

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from loreweave.data.dataset import Interactions
 from loreweave.errors import ConfigError, DataError
+from loreweave.evaluate import groups
 from loreweave.evaluate import metrics as metric
 from loreweave.learn.ranking import mask_scores, target_ranks, top_items
 from loreweave.models.base import Recommender
@@ -21,8 +22,6 @@ from loreweave.progress import track
 
 USER_BLOCK = 512
 """Users scored at a time: at 10,000 items, 20 MB of scores."""
-HEAD_SHARE = 0.2
-"""The most popular fifth of the candidates is the head, the rest the tail."""
 PROTOCOL = {
     "ranking": "full: every item met in the fitted log is a candidate, except those the user met there",
     "ties": "against the model: a held-out item comes after every other item of the same score",
@@ -47,8 +46,9 @@ class Report:
             (Int32), and a Float64 column for each metric (`recall@20`).
         metrics: their means over users.
         system: `coverage@k`, `gini@k`, `novelty@k` (bits) of the top-k lists of these users.
-        groups: a row for each group of users by history length (quarters) and of targets by popularity (head: the most popular 20% of
-            candidates): `by`, `group`, `users`, `targets`, `metrics`. Metrics of head and tail are recall among those targets only.
+        groups: a row for each group of users by history length (quarters), of users by activity (head: the 20% with the longest
+            histories) and of targets by popularity (head: the most popular 20% of candidates): `by`, `group`, `users`, `targets`,
+            `metrics`. Metrics of head and tail targets are recall and NDCG among those targets only.
         counts: what was left out or cannot be found.
         protocol: how it was measured.
         seconds: of the parts `score`, `rank`, `top` and in all.
@@ -114,7 +114,11 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
         ),
         metrics={name: float(column.mean()) for name, column in values.items()},
         system=_system(item, place, popularity, candidates, int(np.count_nonzero(np.diff(model.history.indptr))), ks),
-        groups=[*_by_history(n_history, values, targets), *_by_popularity(rank, targets, popularity, candidates, ks)],
+        groups=[
+            *groups.by_history(n_history, values, targets),
+            *groups.by_activity(n_history, values, targets),
+            *groups.by_popularity(rank, targets, popularity, candidates, ks),
+        ],
         counts=counts,
         protocol={**PROTOCOL, "k": list(ks), "users": len(users), "candidates": int(candidates.sum()), **(COLD if cold else {})},
         seconds=seconds,
@@ -190,56 +194,4 @@ def _system(
         found[f"coverage@{k}"] = metric.coverage(counts)
         found[f"gini@{k}"] = metric.gini(counts)
         found[f"novelty@{k}"] = metric.novelty(counts, popularity[candidates], n_users)
-    return found
-
-
-def history_groups(n_history: NDArray[Any], groups: int = 4) -> tuple[NDArray[np.int64], list[str]]:
-    """Quarters of users by history length (users of one length stay together, so quarters are rough): group of each user, and labels."""
-    edges = np.unique(np.quantile(n_history, np.arange(1, groups) / groups, method="inverted_cdf"))  # a group ends at its edge, inclusive
-    group = np.searchsorted(edges, n_history, side="left")
-    used, group = np.unique(group, return_inverse=True)
-    labels = []
-    for index in range(len(used)):
-        low, high = int(n_history[group == index].min()), int(n_history[group == index].max())
-        labels.append(f"{low}" if low == high else f"{low}–{high}")
-    return group, labels
-
-
-def _by_history(n_history: NDArray[np.int32], values: dict[str, NDArray[np.float64]], targets: sparse.csr_array) -> list[dict[str, Any]]:
-    group, labels = history_groups(n_history)
-    n_targets = np.diff(targets.indptr)
-    return [
-        {
-            "by": "history length",
-            "group": label,
-            "users": int(np.count_nonzero(group == index)),
-            "targets": int(n_targets[group == index].sum()),
-            "metrics": {name: float(column[group == index].mean()) for name, column in values.items()},
-        }
-        for index, label in enumerate(labels)
-    ]
-
-
-def _by_popularity(
-    rank: NDArray[np.float64],
-    targets: sparse.csr_array,
-    popularity: NDArray[np.int64],
-    candidates: NDArray[np.bool_],
-    ks: Sequence[int],
-) -> list[dict[str, Any]]:
-    """Recall among head and among tail targets; those never met in training are tail."""
-    ranked = np.argsort(-popularity, kind="stable")
-    head = np.zeros(len(popularity), dtype=np.bool_)
-    head[ranked[: int(np.ceil(HEAD_SHARE * candidates.sum()))]] = True
-    rows = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
-    found = []
-    for label, chosen in (("head", head[targets.indices]), ("tail", ~head[targets.indices])):
-        size = np.bincount(rows[chosen], minlength=targets.shape[0])
-        part = {}
-        for k in ks:
-            hits = np.bincount(rows[chosen], weights=rank[chosen] <= k, minlength=targets.shape[0])
-            part[f"recall@{k}"] = float((hits[size > 0] / size[size > 0]).mean()) if chosen.any() else 0.0
-        found.append(
-            {"by": "item popularity", "group": label, "users": int((size > 0).sum()), "targets": int(chosen.sum()), "metrics": part}
-        )
     return found

@@ -42,6 +42,7 @@ def page(result: Result) -> str:
         html_tables.permutations(result),
         html_tables.deletion(result),
         people(result),
+        html_tables.head_and_tail(result),
         html_tables.further(result),
         _protocol(result),
     ]

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from loreweave.evaluate.markup import Markup, interval, joined, section, table
 from loreweave.evaluate.protocol import statement
-from loreweave.evaluate.summary import mean_and_spread
+from loreweave.evaluate.summary import Side, mean_and_spread
 from loreweave.evaluate.verdict import metric_name
 
 Result = Mapping[str, Any]
+PARTS = {
+    ("item popularity", "head"): "popular items",
+    ("item popularity", "tail"): "other items",
+    ("user activity", "head"): "active people",
+    ("user activity", "tail"): "other people",
+}
+"""Groups of head and tail, in the words of the page."""
 
 
 def results(result: Result) -> str:
     """Recall and NDCG at every k, mean and spread; the best of a column in bold."""
     rows, protocol = result["results"], result["protocol"]
     metrics = [f"{kind}@{k}" for k in protocol["k"] for kind in ("recall", "ndcg")]
-    values = {metric: mean_and_spread(rows, metric) for metric in metrics}
-    sides = list(values[metrics[0]])
-    best = {metric: max(round(mean, 4) for mean, _, _ in each.values()) for metric, each in values.items()}
-    body = []
-    for number, side in enumerate(sides):
-        model, arm = side
-        cells: list[Any] = ["" if number and sides[number - 1][0] == model else model, arm]
-        for metric in metrics:
-            mean, spread, _ = values[metric][side]
-            shown = f"<b>{mean:.4f}</b>" if round(mean, 4) == best[metric] else f"{mean:.4f}"
-            cells.append(Markup(shown + ("" if spread is None else f' <span class="spread">± {spread:.4f}</span>')))
-        body.append([*cells, f"{_mean(rows, side, 'seconds', 'fit'):,.1f}"])
-    starts = [number for number, cells in enumerate(body) if cells[0]]
+    body = [[*cells, f"{_mean(rows, side, 'seconds', 'fit'):,.1f}"] for side, cells in _means(rows, metrics)]
     heads = ["model", "knowledge", *map(metric_name, metrics), "fit, s"]
     several = len(protocol["seeds"]) > 1
     note = "Mean ± standard deviation over seeds; the best of a column in bold." if several else "One seed; the best of a column in bold."
-    return section("Results on test", note, table(heads, body, caption=statement(protocol), text=("knowledge",), starts=starts))
+    return section("Results on test", note, table(heads, body, caption=statement(protocol), text=("knowledge",), starts=_starts(body)))
 
 
 def tests(result: Result) -> str:
@@ -106,31 +101,42 @@ def deletion(result: Result) -> str:
     return section("Are the reasons the reasons? The deletion test", note, table(heads, rows, caption=statement(result["protocol"])))
 
 
+def head_and_tail(result: Result) -> str:
+    """Recall and NDCG among popular and rare targets, and among people with long and short histories."""
+    rows = (*result["popularity"], *result["activity"])
+    groups = {(row["by"], row["group"], row["model"], row["knowledge"]): row["metrics"] for row in rows}
+    metrics = list(rows[0]["metrics"])
+    columns = [(part, metric) for part in PARTS for metric in metrics]
+    sides = list(mean_and_spread(result["results"], metrics[0]))
+    body = []
+    for number, side in enumerate(sides):
+        values = [f"{groups[*part, *side][metric]:.4f}" if (*part, *side) in groups else "" for part, metric in columns]
+        body.append([*_side(sides, number), *values])
+    heads = ["model", "knowledge", *(f"{metric_name(metric)}, {PARTS[part]}" for part, metric in columns)]
+    note = (
+        "Means over seeds; descriptive. Popular items: recall and NDCG among targets from the most popular fifth of the candidates; other "
+        "items: among the other targets. Active people: the fifth with the longest histories."
+    )
+    shown = table(heads, body, caption=statement(result["protocol"]), text=("knowledge",), starts=_starts(body))
+    return section("Head and tail", note, shown)
+
+
 def further(result: Result) -> str:
-    """The other metrics at the first k, recall among head and tail targets, and system-wide figures."""
+    """The other metrics at the first k, and system-wide figures."""
     rows, k = result["results"], result["protocol"]["k"][0]
     names = [f"precision@{k}", f"hit_rate@{k}", f"mrr@{k}", f"map@{k}"]
     system = [f"coverage@{k}", f"gini@{k}", f"novelty@{k}"]
-    popularity = {(row["model"], row["knowledge"], row["group"]): row for row in result["popularity"]}
-    body, before = [], None
-    starts = []
-    for number, side in enumerate(mean_and_spread(rows, names[0])):
-        if side[0] != before:
-            starts.append(number)
-        cells = ["" if side[0] == before else side[0], side[1]]
-        cells += [f"{_mean(rows, side, 'metrics', name):.4f}" for name in names]
-        cells += [f"{popularity[(*side, group)]['value']:.4f}" for group in ("head", "tail")]
-        cells += [f"{_mean(rows, side, 'system', name):.3f}" for name in system]
-        body.append(cells)
-        before = side[0]
-    recall = next(iter(popularity.values()))["metric"]
-    heads = ["model", "knowledge", *map(metric_name, names), f"{recall}, head", f"{recall}, tail", *map(metric_name, system)]
+    sides = list(mean_and_spread(rows, names[0]))
+    body = []
+    for number, side in enumerate(sides):
+        cells = [f"{_mean(rows, side, 'metrics', name):.4f}" for name in names]
+        body.append([*_side(sides, number), *cells, *(f"{_mean(rows, side, 'system', name):.3f}" for name in system)])
+    heads = ["model", "knowledge", *map(metric_name, names), *map(metric_name, system)]
     note = (
-        "Means over seeds; descriptive. Head: recall among targets from the most popular fifth of the candidates; tail: among the others. "
-        "Coverage: share of the candidates that anybody is recommended. Gini: 0 where all are recommended alike. Novelty: mean "
-        "self-information of what is recommended, in bits."
+        "Means over seeds; descriptive. Coverage: share of the candidates that anybody is recommended. Gini: 0 where all are recommended "
+        "alike. Novelty: mean self-information of what is recommended, in bits."
     )
-    shown = table(heads, body, caption=statement(result["protocol"]), text=("knowledge",), starts=starts)
+    shown = table(heads, body, caption=statement(result["protocol"]), text=("knowledge",), starts=_starts(body))
     return section("Further figures", note, shown)
 
 
@@ -155,5 +161,31 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return joined(f"{key} = {value}" for key, value in settings.items()) or "defaults"
 
 
-def _mean(rows: Iterable[Mapping[str, Any]], side: tuple[str, str], group: str, name: str) -> float:
+def _means(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[tuple[Side, list[Any]]]:
+    """Each model and arm with the cells of its row: mean and spread of every metric, the best of a column in bold."""
+    values = {metric: mean_and_spread(rows, metric) for metric in metrics}
+    sides = list(values[metrics[0]])
+    best = {metric: max(round(mean, 4) for mean, _, _ in each.values()) for metric, each in values.items()}
+    found = []
+    for number, side in enumerate(sides):
+        cells = _side(sides, number)
+        for metric in metrics:
+            mean, spread, _ = values[metric][side]
+            shown = f"<b>{mean:.4f}</b>" if round(mean, 4) == best[metric] else f"{mean:.4f}"
+            cells.append(Markup(shown + ("" if spread is None else f' <span class="spread">± {spread:.4f}</span>')))
+        found.append((side, cells))
+    return found
+
+
+def _side(sides: Sequence[Side], number: int) -> list[Any]:
+    """The first two cells of a row: the model where it is another than above, and the arm."""
+    model, arm = sides[number]
+    return ["" if number and sides[number - 1][0] == model else model, arm]
+
+
+def _starts(body: Sequence[Sequence[Any]]) -> list[int]:
+    return [number for number, cells in enumerate(body) if cells[0]]
+
+
+def _mean(rows: Iterable[Mapping[str, Any]], side: Side, group: str, name: str) -> float:
     return fmean(row[group][name] for row in rows if (row["model"], row["knowledge"]) == side)
