@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import sparse
 
 from loreweave.data.dataset import Interactions
-from loreweave.errors import ConfigError, DataError
+from loreweave.errors import ConfigError
 from loreweave.evaluate import groups
 from loreweave.evaluate import metrics as metric
+from loreweave.evaluate.sampled import Negatives, sampled_cuts, sampled_metrics, sampled_protocol, sampled_ranks
+from loreweave.evaluate.targets import candidate_items, held_out_targets
 from loreweave.learn.ranking import mask_scores, target_ranks, top_items
 from loreweave.models.base import Recommender
 from loreweave.progress import track
@@ -45,6 +46,8 @@ class Report:
         per_user: a row for each user with a held-out item: `user` (raw id), `n_history` (Int32, items met in the fitted log), `n_targets`
             (Int32), and a Float64 column for each metric (`recall@20`).
         metrics: their means over users.
+        sampled: `hit_rate@k` and `ndcg@k` of held-out items among a few random ones, where `evaluate` was given negatives. They are no
+            metrics of the full ranking: see `protocol["sampled"]`.
         system: `coverage@k`, `gini@k`, `novelty@k` (bits) of the top-k lists of these users.
         groups: a row for each group of users by history length (quarters), of users by activity (head: the 20% with the longest
             histories) and of targets by popularity (head: the most popular 20% of candidates): `by`, `group`, `users`, `targets`,
@@ -56,6 +59,7 @@ class Report:
 
     per_user: pl.DataFrame
     metrics: dict[str, float]
+    sampled: dict[str, float]
     system: dict[str, float]
     groups: list[dict[str, Any]]
     counts: dict[str, int]
@@ -64,11 +68,18 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the per-user values, fit for JSON."""
-        names = ("metrics", "system", "groups", "counts", "protocol", "seconds")
+        names = ("metrics", "sampled", "system", "groups", "counts", "protocol", "seconds")
         return {name: getattr(self, name) for name in names}
 
 
-def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = (20, 50, 100), cold: bool = False) -> Report:
+def evaluate(
+    model: Recommender,
+    held_out: Interactions,
+    *,
+    ks: Sequence[int] = (20, 50, 100),
+    cold: bool = False,
+    negatives: Negatives | None = None,
+) -> Report:
     """Rank every candidate item for each user with held-out positives.
 
     Args:
@@ -76,24 +87,28 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
         held_out: what the model has not seen. Negatives (value 0) do not count.
         ks: cuts.
         cold: the held-out items are candidates too, though nobody met them in training (the split `cold_items`).
+        negatives: from `draw_negatives`; held-out items are ranked among these as well, for `Report.sampled`.
 
     Raises:
-        DataError: nothing is held out, or its codes are not the model's.
+        DataError: nothing is held out, its codes are not the model's, or the negatives were drawn for another log.
         ConfigError: a k below 1, or none.
     """
     if not ks or min(ks) < 1 or max(ks) > metric.LARGEST_K:
         raise ConfigError(f"ks must be whole numbers from 1 to a million, got {list(ks)}")
     ks = sorted(set(ks))
     started = time.perf_counter()
-    users, targets, counts = held_out_targets(model, held_out)
-    candidates = model.candidate_mask()
-    if cold:
-        candidates[targets.indices] = True
+    users, targets, counts = held_out_targets(model.history, held_out)
+    candidates = candidate_items(model.history, targets, cold=cold)
+    if negatives is not None:
+        negatives.check(model.history, held_out, cold=cold)
+        counts[f"evaluated users with fewer than {negatives.count} negatives"] = int(np.count_nonzero(negatives.sizes < negatives.count))
     seconds = dict.fromkeys(("score", "rank", "top"), 0.0)
-    ranks, places, items = [], [], []
+    ranks, among, places, items = [], [], [], []
     for block, masked, spent in _masked_blocks(model, users, candidates):
         then = time.perf_counter()
         ranks.append(target_ranks(masked, targets[block]))
+        if negatives is not None:
+            among.append(sampled_ranks(masked, targets[block], negatives.codes[block]))
         now = time.perf_counter()
         _, place, item = top_items(masked, ks[-1])
         places.append(place)
@@ -113,6 +128,7 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
             {"user": model.users.decode(users), "n_history": n_history, "n_targets": np.diff(targets.indptr).astype(np.int32), **values}
         ),
         metrics={name: float(column.mean()) for name, column in values.items()},
+        sampled={} if negatives is None else sampled_metrics(np.concatenate(among), targets, sampled_cuts(ks, negatives.count)),
         system=_system(item, place, popularity, candidates, int(np.count_nonzero(np.diff(model.history.indptr))), ks),
         groups=[
             *groups.by_history(n_history, values, targets),
@@ -120,7 +136,14 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
             *groups.by_popularity(rank, targets, popularity, candidates, ks),
         ],
         counts=counts,
-        protocol={**PROTOCOL, "k": list(ks), "users": len(users), "candidates": int(candidates.sum()), **(COLD if cold else {})},
+        protocol={
+            **PROTOCOL,
+            "k": list(ks),
+            "users": len(users),
+            "candidates": int(candidates.sum()),
+            **(COLD if cold else {}),
+            "sampled": None if negatives is None else sampled_protocol(ks, negatives.count),
+        },
         seconds=seconds,
     )
     seconds["all"] = time.perf_counter() - started
@@ -135,38 +158,9 @@ def mean_metric(model: Recommender, held_out: Interactions, name: str) -> float:
         DataError: nothing is held out.
     """
     function, k = metric.parse_metric(name)
-    users, targets, _ = held_out_targets(model, held_out)
+    users, targets, _ = held_out_targets(model.history, held_out)
     ranks = [target_ranks(masked, targets[block]) for block, masked, _ in _masked_blocks(model, users, model.candidate_mask())]
     return float(function(np.concatenate(ranks), targets, k).mean())
-
-
-def held_out_targets(model: Recommender, held_out: Interactions) -> tuple[NDArray[np.int32], sparse.csr_array, dict[str, int]]:
-    """Users to be judged (int32 [n] codes), their targets (CSR [n, n_items]), and counts of what is unusual.
-
-    Raises:
-        DataError: nothing is held out, or its codes are not the model's.
-    """
-    if len(held_out) and (held_out.user.max() >= model.n_users or held_out.item.max() >= model.n_items):
-        raise DataError("the held-out interactions have codes the model does not know; fit it on a part of the same split")
-    wanted = held_out.matrix(model.n_users, model.n_items)
-    again = wanted.multiply(model.history).tocsr()
-    targets = (wanted - again).tocsr()
-    targets.eliminate_zeros()
-    targets.sort_indices()
-    per_user = np.diff(targets.indptr)
-    users = np.flatnonzero(per_user).astype(np.int32)
-    if len(users) == 0:
-        raise DataError("nothing to evaluate: no user has a held-out item that they had not met already")
-    met = np.bincount(model.history.indices, minlength=model.n_items) > 0
-    counts = {
-        "users evaluated": len(users),
-        "users without held-out items": model.n_users - len(users),
-        "evaluated users without history": int(np.count_nonzero(np.diff(model.history.indptr)[users] == 0)),
-        "targets": int(targets.nnz),
-        "targets never seen in train": int(np.count_nonzero(~met[targets.indices])),
-        "targets already met in train, left out": int(again.nnz),
-    }
-    return users, targets[users], counts
 
 
 def _masked_blocks(

@@ -8,17 +8,11 @@ from typing import Any
 
 from loreweave.evaluate.markup import Markup, interval, joined, section, table
 from loreweave.evaluate.protocol import statement
+from loreweave.evaluate.sampled import CUTS
 from loreweave.evaluate.summary import Side, mean_and_spread
 from loreweave.evaluate.verdict import metric_name
 
 Result = Mapping[str, Any]
-PARTS = {
-    ("item popularity", "head"): "popular items",
-    ("item popularity", "tail"): "other items",
-    ("user activity", "head"): "active people",
-    ("user activity", "tail"): "other people",
-}
-"""Groups of head and tail, in the words of the page."""
 
 
 def results(result: Result) -> str:
@@ -30,6 +24,26 @@ def results(result: Result) -> str:
     several = len(protocol["seeds"]) > 1
     note = "Mean ± standard deviation over seeds; the best of a column in bold." if several else "One seed; the best of a column in bold."
     return section("Results on test", note, table(heads, body, caption=statement(protocol), text=("knowledge",), starts=_starts(body)))
+
+
+def sampled(result: Result) -> str:
+    """Hit rate and NDCG among random items at the cuts of the papers, where they were asked for."""
+    protocol = result["protocol"]
+    if not (among := protocol["sampled"]):
+        return ""
+    shown = []
+    for kind, least in (("hit_rate", 1), ("ndcg", 2)):  # at 1 they are one
+        if metrics := [f"{kind}@{k}" for k in among["k"] if k in CUTS and k >= least]:
+            body = [cells for _, cells in _means(result["results"], metrics, "sampled")]
+            heads = ["model", "knowledge", *map(metric_name, metrics)]
+            shown.append(table(heads, body, caption=statement(protocol, sampled=True), text=("knowledge",), starts=_starts(body)))
+    count = among["negatives"]
+    note = (
+        f"Each held-out item among itself and {count} items drawn at random, the same for every model and arm. Not a full ranking, and not "
+        "comparable with the tables above: sampled metrics may order models otherwise (Krichene and Rendle, KDD 2020). They stand here for "
+        "comparison with papers that give no others."
+    )
+    return section(f"Among {count} random items", note, *shown)
 
 
 def tests(result: Result) -> str:
@@ -102,23 +116,24 @@ def deletion(result: Result) -> str:
 
 
 def head_and_tail(result: Result) -> str:
-    """Recall and NDCG among popular and rare targets, and among people with long and short histories."""
-    rows = (*result["popularity"], *result["activity"])
-    groups = {(row["by"], row["group"], row["model"], row["knowledge"]): row["metrics"] for row in rows}
-    metrics = list(rows[0]["metrics"])
-    columns = [(part, metric) for part in PARTS for metric in metrics]
-    sides = list(mean_and_spread(result["results"], metrics[0]))
+    """Recall and NDCG among popular and other targets, and among active and other people."""
+    note = (
+        "Means over seeds; descriptive. Popular: recall and NDCG among targets from the most popular fifth of the candidates; other: among "
+        "the other targets. Active: the fifth of the people with the longest histories; other: the other people."
+    )
+    return section("Head and tail", note, _parted(result, "popularity", "popular"), _parted(result, "activity", "active"))
+
+
+def _parted(result: Result, key: str, head: str) -> Markup:
+    groups = {(row["model"], row["knowledge"], row["group"]): row["metrics"] for row in result[key]}
+    sides, metrics = list(dict.fromkeys(place[:2] for place in groups)), list(result[key][0]["metrics"])
+    columns = [(group, metric) for group in ("head", "tail") for metric in metrics]
     body = []
     for number, side in enumerate(sides):
-        values = [f"{groups[*part, *side][metric]:.4f}" if (*part, *side) in groups else "" for part, metric in columns]
+        values = [f"{groups[*side, group][metric]:.4f}" if (*side, group) in groups else "" for group, metric in columns]
         body.append([*_side(sides, number), *values])
-    heads = ["model", "knowledge", *(f"{metric_name(metric)}, {PARTS[part]}" for part, metric in columns)]
-    note = (
-        "Means over seeds; descriptive. Popular items: recall and NDCG among targets from the most popular fifth of the candidates; other "
-        "items: among the other targets. Active people: the fifth with the longest histories."
-    )
-    shown = table(heads, body, caption=statement(result["protocol"]), text=("knowledge",), starts=_starts(body))
-    return section("Head and tail", note, shown)
+    heads = ["model", "knowledge", *(f"{metric_name(metric)}, {head if group == 'head' else 'other'}" for group, metric in columns)]
+    return table(heads, body, caption=statement(result["protocol"]), text=("knowledge",), starts=_starts(body))
 
 
 def further(result: Result) -> str:
@@ -161,9 +176,9 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return joined(f"{key} = {value}" for key, value in settings.items()) or "defaults"
 
 
-def _means(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[tuple[Side, list[Any]]]:
+def _means(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], group: str = "metrics") -> list[tuple[Side, list[Any]]]:
     """Each model and arm with the cells of its row: mean and spread of every metric, the best of a column in bold."""
-    values = {metric: mean_and_spread(rows, metric) for metric in metrics}
+    values = {metric: mean_and_spread(rows, metric, group) for metric in metrics}
     sides = list(values[metrics[0]])
     best = {metric: max(round(mean, 4) for mean, _, _ in each.values()) for metric, each in values.items()}
     found = []

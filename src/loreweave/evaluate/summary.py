@@ -172,11 +172,14 @@ def permutation_rows(found: Sequence[Found], metric: str) -> list[dict[str, Any]
     ]
 
 
-def mean_and_spread(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[Side, tuple[float, float | None, int]]:
-    """Mean of a metric over seeds, its standard deviation (None for one seed) and the number of seeds, by model and arm in order."""
+def mean_and_spread(rows: Sequence[Mapping[str, Any]], metric: str, group: str = "metrics") -> dict[Side, tuple[float, float | None, int]]:
+    """Mean of a metric over seeds, its standard deviation (None for one seed) and the number of seeds, by model and arm in order.
+
+    `group` is where a row has it: `metrics`, `sampled`.
+    """
     values: dict[Side, list[float]] = {}
     for row in rows:
-        values.setdefault((row["model"], row["knowledge"]), []).append(row["metrics"][metric])
+        values.setdefault((row["model"], row["knowledge"]), []).append(row[group][metric])
     return {
         side: (float(np.mean(each)), float(np.std(each, ddof=1)) if len(each) > 1 else None, len(each)) for side, each in values.items()
     }
