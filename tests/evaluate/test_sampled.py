@@ -183,12 +183,13 @@ def test_kept_negatives_are_taken_over_and_damaged_ones_are_an_error(tmp_path: P
     assert compared(tmp_path / "run", negatives=5, **options)["protocol"]["sampled"]["negatives"] == 5
     assert pl.read_parquet(path)["items"].list.len().unique().to_list() == [5]
     assert compared(tmp_path / "run", **options)["results"][0]["sampled"] == {}
-    # What the user met is no negative.
+    # What the user met is no negative, nor is what nobody knows.
     met = made.refit.interactions.take(made.refit.interactions.user == other.users[0])
-    wrong = [made.train.items.decode(met.item[:5]).to_list(), *pl.read_parquet(path)["items"].to_list()[1:]]
-    pl.read_parquet(path).with_columns(items=pl.Series(wrong)).write_parquet(path)
-    with pytest.raises(SavedError, match="no negatives of these data"):
-        compared(tmp_path / "run", negatives=5, **options)
+    for wrong in (made.train.items.decode(met.item[:5]).to_list(), ["no-such-book"] * 5):
+        kept = pl.read_parquet(path)
+        kept.with_columns(items=pl.Series([wrong, *kept["items"].to_list()[1:]])).write_parquet(path)
+        with pytest.raises(SavedError, match="no negatives of these data"):
+            compared(tmp_path / "run", negatives=5, **options)
 
 
 @pytest.mark.usefixtures("no_report")

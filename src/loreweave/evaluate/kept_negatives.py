@@ -37,7 +37,10 @@ def kept_negatives(split: Split, count: int, path: Path, data: str) -> Negatives
             alike = frame.select((pl.col("seed") == split.seed) & (pl.col("data") == data)).to_series().all()
             if alike and frame["items"].list.len().equals(pl.Series(drawn.sizes, dtype=pl.UInt32), check_names=False):
                 codes = np.full_like(drawn.codes, -1)
-                codes[drawn.codes >= 0] = items.encode(frame["items"].explode().drop_nulls())
+                found = items.encode(frame["items"].explode().drop_nulls())
+                if (found < 0).any():
+                    raise DataError("an item that the data do not have")
+                codes[drawn.codes >= 0] = found
                 kept = Negatives(users.encode(frame["user"]), codes, split.seed)
                 kept.check(history, split.test, cold=cold)
                 return kept
