@@ -126,6 +126,21 @@ def test_what_compare_saved_can_be_asked_and_judged(run: Run, compared: tuple[An
     assert judged["metrics"]["ndcg@10"] == pytest.approx(row["metrics"]["ndcg@10"], abs=1e-6)
 
 
+def test_random_items_have_a_table_of_their_own(run: Run, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    arguments = ("compare", films, "--models", "popular,ease", "--seeds", "2", "--no-tune", "--knowledge", "none", "-k", "10")
+    ran = run(*arguments, "--negatives", "15", "--out", out)
+    assert ran.code == 0, ran.err
+    assert "among 15 random items: not a full ranking" in ran.out
+    assert "H@10" in ran.out
+    rows = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"]
+    judged = run("evaluate", out / "ease", films, "-k", "10", "--negatives", "15", "--json").json()
+    assert judged["sampled"] == pytest.approx(next(row["sampled"] for row in rows if (row["model"], row["seed"]) == ("ease", 1)))
+    assert set(judged["sampled"]) == {f"{name}@{k}" for name in ("hit_rate", "ndcg") for k in (1, 3, 5, 10)}
+    assert "among 15 random items: not a full ranking" in run("evaluate", out / "ease", films, "--negatives", "15").out
+    assert "random items" not in run(*arguments, "--out", tmp_path / "plain").out
+
+
 def test_compare_prints_a_table_and_where_the_report_is(run: Run, films: Path, tmp_path: Path) -> None:
     options = ("--models", "popular,ease", "--seeds", "1,", "--no-tune", "--knowledge", "none", "-k", "10")
     ran = run("compare", films, *options, "--out", tmp_path / "r")

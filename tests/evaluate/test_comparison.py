@@ -43,6 +43,12 @@ def test_what_it_writes(tmp_path: Path) -> None:
     (bound,) = result["permutations"]
     assert len(bound["draws"]) == 3
     assert bound["upper95"] < bound["real_minus_none"]
+    for by, key in (("item popularity", "popularity"), ("user activity", "activity")):
+        sides = [("popular", "none"), *(("stub", arm) for arm in ("real", "none", "shuffled", "noised-30"))]
+        places = [(row["model"], row["knowledge"], row["group"]) for row in result[key]]
+        assert places == [(*side, group) for side in sides for group in ("head", "tail")]
+        assert all(row["by"] == by and row["users"] > 0 and set(row["metrics"]) == {"recall@5", "ndcg@5"} for row in result[key])
+    assert [row["users"] for row in result["activity"][:2]] == [8, 28]  # a fifth of 36, rounded up
     assert result["protocol"]["split"]["how"] == "ratio"
     assert result["protocol"]["seeds"] == [1, 2]
     assert "loreweave" in result["protocol"]["versions"]

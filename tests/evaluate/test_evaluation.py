@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Vocabulary
 from loreweave.errors import ConfigError, DataError
-from loreweave.evaluate.evaluation import evaluate, history_groups, mean_metric
+from loreweave.evaluate.evaluation import evaluate, mean_metric
+from loreweave.evaluate.groups import by_activity, by_popularity, history_groups
 from loreweave.models.linear.popular import Popular
 
 
@@ -50,8 +52,13 @@ def test_ranks_and_means_by_hand() -> None:
     assert report.system["novelty@1"] == pytest.approx((2 + 1 + 0) / 3)
     popularity = {group["group"]: group for group in report.groups if group["by"] == "item popularity"}
     assert popularity["head"]["targets"] == 1  # a alone is the head of four candidates
-    assert popularity["head"]["metrics"]["recall@1"] == 1
-    assert popularity["tail"]["metrics"] == {"recall@1": pytest.approx(1 / 3), "recall@2": pytest.approx(2 / 3)}
+    assert popularity["head"]["metrics"] == {"recall@1": 1, "ndcg@1": 1, "recall@2": 1, "ndcg@2": 1}
+    tail = {"recall@1": 1 / 3, "ndcg@1": 1 / 3, "recall@2": 2 / 3, "ndcg@2": (1 + 1 / np.log2(3)) / 3}
+    assert popularity["tail"]["metrics"] == pytest.approx(tail)
+    activity = {group["group"]: group for group in report.groups if group["by"] == "user activity"}
+    assert (activity["head"]["users"], activity["tail"]["users"], activity["tail"]["targets"]) == (1, 2, 3)  # v has met most
+    assert activity["head"]["metrics"]["mrr@2"] == 1
+    assert activity["tail"]["metrics"]["mrr@2"] == pytest.approx((0.5 + 1) / 2)
     assert report.to_dict()["protocol"]["k"] == [1, 2]
 
 
@@ -83,6 +90,26 @@ def test_history_groups_keep_equal_lengths_together() -> None:
     assert labels == ["1", "2", "5–9", "30"]
     assert group.tolist() == [0, 0, 0, 1, 2, 2, 2, 3]
     assert history_groups(np.array([4, 4]))[1] == ["4"]
+
+
+def test_the_most_active_fifth_is_exact_and_of_equal_lengths_the_first_are_in_it() -> None:
+    values = {"recall@1": np.array([0.0, 1, 0, 0, 0, 0, 1, 0, 0, 0])}
+    targets = sparse.csr_array(np.ones((10, 1), dtype=np.float32))
+    head, tail = by_activity(np.array([3, 3, 3, 3, 3, 3, 9, 3, 3, 3], dtype=np.int32), values, targets)
+    assert (head["users"], tail["users"]) == (2, 8)
+    assert (head["metrics"], tail["metrics"]) == ({"recall@1": 0.5}, {"recall@1": 1 / 8})  # those with 9 and the first with 3
+    (alone,) = by_activity(np.array([5], dtype=np.int32), {"recall@1": np.ones(1)}, targets[:1])
+    assert alone["group"] == "head"
+
+
+def test_ndcg_of_head_and_tail_targets_has_the_ideal_of_those_targets_alone() -> None:
+    # Of five candidates item 0 is the head. One user has targets 0 (rank 3), 1 (rank 1) and 2 (rank 4).
+    targets = sparse.csr_array(np.array([[1, 1, 1, 0, 0]], dtype=np.float32))
+    popularity, candidates = np.array([9, 3, 2, 1, 1]), np.ones(5, dtype=bool)
+    head, tail = by_popularity(np.array([3.0, 1, 4]), targets, popularity, candidates, (1, 4))
+    assert head["metrics"] == pytest.approx({"recall@1": 0, "ndcg@1": 0, "recall@4": 1, "ndcg@4": 1 / np.log2(4)})
+    ideal = 1 + 1 / np.log2(3)
+    assert tail["metrics"] == pytest.approx({"recall@1": 0.5, "ndcg@1": 1, "recall@4": 1, "ndcg@4": (1 + 1 / np.log2(5)) / ideal})
 
 
 def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,12 @@ def compare(
             "--permutations", min=0, rich_help_panel=options.LEARNING, help="Further shuffles, to bound what wrong knowledge does."
         ),
     ] = 0,
+    negatives: Annotated[
+        int,
+        typer.Option(
+            "--negatives", min=0, rich_help_panel=options.OUTPUT, help="Rank held-out items also among so many random ones (papers: 100)."
+        ),
+    ] = 0,
     metric: Annotated[
         str, typer.Option("--metric", rich_help_panel=options.LEARNING, help="What settings are chosen by, and what the tests are about.")
     ] = "ndcg@20",
@@ -121,6 +127,7 @@ def compare(
         metric=metric,
         undated=undated,
         permutations=permutations,
+        negatives=negatives,
         claims=claims,
         filters=log.filters,
         **chosen.split,
@@ -175,13 +182,11 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     means = {name: mean_and_spread(results, name) for name in metrics}
     rows = []
     for model, arm in means[metrics[0]]:
-        cells = [
-            f"{mean:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
-            for mean, spread, _ in (means[name][model, arm] for name in metrics)
-        ]
+        cells = [_spread(*means[name][model, arm]) for name in metrics]
         seconds = [row["seconds"]["fit"] for row in results if (row["model"], row["knowledge"]) == (model, arm)]
         rows.append((model, arm, *cells, f"{sum(seconds) / len(seconds):.2f}"))
     print_table(("model", "knowledge", *metrics, "fit, s"), rows, right=(*metrics, "fit, s"))
+    _print_sampled(result)
     tests = [
         (
             f"{test['better']} − {test['worse']}",
@@ -214,3 +219,20 @@ def print_comparison(result: Mapping[str, Any]) -> None:
         }
     )
     note(*protocol["warnings"])
+
+
+def _print_sampled(result: Mapping[str, Any]) -> None:
+    """Hit rate and NDCG at 10 among random items, in a table of their own."""
+    from loreweave.evaluate.summary import mean_and_spread
+
+    if not (among := result["protocol"]["sampled"]):
+        return
+    k = max(cut for cut in among["k"] if cut <= 10)
+    hits, gains = (mean_and_spread(result["results"], f"{name}@{k}", "sampled") for name in ("hit_rate", "ndcg"))
+    rows = [(*side, _spread(*hits[side]), _spread(*gains[side])) for side in hits]
+    title = f"among {among['negatives']} random items: not a full ranking, for comparison with papers that give no other"
+    print_table(("model", "knowledge", f"H@{k}", f"N@{k}"), rows, title=title, right=(f"H@{k}", f"N@{k}"))
+
+
+def _spread(mean: float, spread: float | None, seeds: int) -> str:
+    return f"{mean:.4f}" + ("" if spread is None else f" ± {spread:.4f}")

@@ -14,7 +14,7 @@ from loreweave.cli.output import note, print_fields, print_json, print_table
 from loreweave.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from loreweave.data import Dataset, Split
     from loreweave.knowledge import Knowledge, KnowledgeSource
@@ -221,6 +221,12 @@ def evaluate(
     model: options.Model,
     data: options.Data,
     k: Annotated[list[str] | None, typer.Option("-k", rich_help_panel=options.OUTPUT, help="Cut-offs, with commas or repeated.")] = None,
+    negatives: Annotated[
+        int,
+        typer.Option(
+            "--negatives", min=0, rich_help_panel=options.OUTPUT, help="Rank held-out items also among so many random ones (papers: 100)."
+        ),
+    ] = 0,
     format: options.Format = None,
     column: options.Column = None,
     json: options.Json = False,
@@ -231,26 +237,35 @@ def evaluate(
 
         loreweave evaluate models/books ratings.csv -k 10,20
     """
+    from loreweave.evaluate import draw_negatives
     from loreweave.evaluate import evaluate as judge
     from loreweave.models import load
 
     ks = options.cutoffs(k or ["20,50,100"])
     fitted = load(model)
     parts = _split_of(fitted, model, inputs.Log(data, format, column or ()))
-    report = judge(fitted, parts.test, ks=ks, cold=parts.how == "cold_items")
+    cold = parts.how == "cold_items"
+    drawn = draw_negatives(fitted.history, parts.test, negatives, seed=parts.seed, cold=cold) if negatives else None
+    report = judge(fitted, parts.test, ks=ks, cold=cold, negatives=drawn)
     if json:
         print_json({"model": fitted.name, **report.to_dict(), "split": parts.describe(), "data_fingerprint": fitted.data_fingerprint})
         return
-    values = {**report.metrics, **report.system}
-    names = dict.fromkeys(name.split("@")[0] for name in values)
-    rows = [(name, *(f"{values[f'{name}@{cut}']:.4f}" if f"{name}@{cut}" in values else "" for cut in ks)) for name in names]
-    print_table(("metric", *(f"@{cut}" for cut in ks)), rows, title=f"{fitted.name} on the test part", right=[f"@{cut}" for cut in ks])
+    _print_cuts({**report.metrics, **report.system}, ks, f"{fitted.name} on the test part")
+    if among := report.protocol["sampled"]:
+        _print_cuts(report.sampled, among["k"], f"among {negatives} random items: not a full ranking")
     split = parts.describe()
     told = {
         "split": f"{split['how']}: {split['train'] + split['valid']:,} learnt from, {split['test']:,} test",
         "data": fitted.data_fingerprint,
     }
     print_fields({**told, **{name: f"{count:,}" for name, count in report.counts.items()}, "ties": report.protocol["ties"]})
+
+
+def _print_cuts(values: Mapping[str, float], ks: Sequence[int], title: str) -> None:
+    """A row a metric, a column a cut."""
+    names = dict.fromkeys(name.split("@")[0] for name in values)
+    rows = [(name, *(f"{values[f'{name}@{cut}']:.4f}" if f"{name}@{cut}" in values else "" for cut in ks)) for name in names]
+    print_table(("metric", *(f"@{cut}" for cut in ks)), rows, title=title, right=[f"@{cut}" for cut in ks])
 
 
 def _split_of(fitted: Recommender, folder: Path, log: inputs.Log) -> Split:

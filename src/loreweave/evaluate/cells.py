@@ -18,6 +18,7 @@ from loreweave.evaluate import fingerprints
 from loreweave.evaluate.deletion import deletion_test
 from loreweave.evaluate.evaluation import evaluate
 from loreweave.evaluate.examples import examples
+from loreweave.evaluate.sampled import Negatives
 from loreweave.files import FORMAT_VERSION, read_frame, read_json, read_manifest, write_frame, write_json
 from loreweave.knowledge.records import Knowledge
 from loreweave.models import create
@@ -36,6 +37,7 @@ class Cell:
         settings: all that differs from the model's defaults.
         split, knowledge: what it is fitted on (`split.refit`) and judged on (`split.test`).
         ks: cuts.
+        negatives: held-out items are ranked among these as well, or None.
         keep: save the fitted model, with examples and the deletion test.
         origin: of the kept model, for its manifest.
     """
@@ -49,6 +51,7 @@ class Cell:
     split: Split
     knowledge: Knowledge
     ks: Sequence[int]
+    negatives: Negatives | None
     keep: bool
     origin: Mapping[str, Any]
 
@@ -60,6 +63,7 @@ class Cell:
             "data": data,
             "knowledge": fingerprints.of_knowledge(self.knowledge),
             "ks": list(self.ks),
+            "negatives": None if self.negatives is None else fingerprints.of_negatives(self.negatives),
             "origin": dict(self.origin) if self.keep else None,
             **{name: getattr(self, name) for name in ("name", "model", "arm", "seed", "permutation", "keep")},
             "config": create(self.model, self.settings).config.model_dump(mode="json"),
@@ -69,7 +73,7 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a cell gave: `row` is JSON (metrics, system, groups, counts, seconds, and more), `per_user` as in a `Report`."""
+    """What a cell gave: `row` is JSON (metrics, sampled, system, groups, counts, seconds, and more), `per_user` as in a `Report`."""
 
     cell: Cell
     row: dict[str, Any]
@@ -90,7 +94,7 @@ def run(cell: Cell, key: str, out: Path) -> Found:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(cell.split.refit, cell.knowledge, checkpoint=checkpoint, resume=True)
-        report = evaluate(model, cell.split.test, ks=cell.ks, cold=cell.split.how == "cold_items")
+        report = evaluate(model, cell.split.test, ks=cell.ks, cold=cell.split.how == "cold_items", negatives=cell.negatives)
     told = {str(warning.message) for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)}
     row = {
         "model": cell.name,

@@ -15,9 +15,11 @@ from loreweave.errors import ConfigError, SavedError
 from loreweave.evaluate import fingerprints, summary
 from loreweave.evaluate.cells import Cell, Found, run
 from loreweave.evaluate.html import write_report
+from loreweave.evaluate.kept_negatives import kept_negatives
 from loreweave.evaluate.metrics import parse_metric
 from loreweave.evaluate.plan import Plan
 from loreweave.evaluate.protocol import Round, protocol
+from loreweave.evaluate.sampled import Negatives
 from loreweave.evaluate.summary import Claim
 from loreweave.evaluate.tuning import Tuned, tune
 from loreweave.files import read_manifest, write_json
@@ -49,6 +51,7 @@ def compare(
     metric: str = "ndcg@20",
     undated: bool = False,
     permutations: int = 0,
+    negatives: int = 0,
     claims: Sequence[tuple[str, str, str]] = (),
     filters: Mapping[str, Any] | None = None,
     **split_options: Any,
@@ -72,12 +75,14 @@ def compare(
         metric: that settings are chosen by, and of the tests named before the run.
         undated: accept records whose date is unknown (`Knowledge.check`).
         permutations: further shuffles at the first seed, for the upper bound of shuffled − none.
+        negatives: rank each held-out item also among so many random ones (100 in the sequential papers). A table of its own beside full
+            ranking; the items drawn are in `out/negatives/SEED.parquet`.
         claims: further tests of the family: (better, worse, metric) such as `("cikg-linear real", "ease none", "recall@20")`.
         filters: how `dataset` was filtered, kept with the models.
 
     Returns:
-        `results`: rows `model`, `knowledge`, `seed`, `metrics`, `seconds`, …; `tests`: rows `better`, `worse`, `metric`, `difference`,
-        `ci`, `p`, `p_holm`, …; `groups`, `popularity`, `permutations`, `deletion`, `examples`; `protocol`.
+        `results`: rows `model`, `knowledge`, `seed`, `metrics`, `sampled`, `seconds`, …; `tests`: rows `better`, `worse`, `metric`,
+        `difference`, `ci`, `p`, `p_holm`, …; `groups`, `popularity`, `activity`, `permutations`, `deletion`, `examples`; `protocol`.
 
     Raises:
         ConfigError: an unknown model, setting, metric or claim, before anything is fitted.
@@ -97,6 +102,7 @@ def compare(
         dict(filters or {}),
         Path(out),
         tuple(controls),
+        negatives,
     )
     family = plan.check(claims, ks)
     _check_folder(plan.out)
@@ -180,6 +186,7 @@ def _run(plan: Plan, rounds: Sequence[Round], ks: Sequence[int]) -> tuple[list[F
     """All cells: what they found, and what was chosen for each name, seed and arm (`real`, `none`)."""
     found: list[Found] = []
     tuned: dict[tuple[str, int, str], Tuned] = {}
+    negatives = {each.seed: _negatives(plan, each) for each in rounds}
     jobs = [(name, each, arm, number) for name in plan.names for each in rounds for arm, number in _arms(plan, name, each is rounds[0])]
     for name, each, arm, number in track(jobs, "comparing"):
         chosen_for = "none" if arm == "none" else "real"
@@ -190,9 +197,15 @@ def _run(plan: Plan, rounds: Sequence[Round], ks: Sequence[int]) -> tuple[list[F
         first = each is rounds[0] and number is None and arm == ("real" if plan.knows[name] else "none")
         origin = {"filters": plan.filters, "split": each.split.describe(), "part": "refit", "data": each.split.train.name}
         settings, refitted_on = tuned[place].settings, _knowledge_of(plan, arm, each, number)
-        cell = Cell(name, plan.names[name], arm, each.seed, number, settings, each.split, refitted_on, ks, first, origin)
+        drawn = negatives[each.seed]
+        cell = Cell(name, plan.names[name], arm, each.seed, number, settings, each.split, refitted_on, ks, drawn, first, origin)
         found.append(run(cell, cell.key(each.data), plan.out))
     return found, tuned
+
+
+def _negatives(plan: Plan, each: Round) -> Negatives | None:
+    path = plan.out / "negatives" / f"{each.seed}.parquet"
+    return kept_negatives(each.split, plan.negatives, path, each.data) if plan.negatives else None
 
 
 def _arms(plan: Plan, name: str, first: bool) -> Iterator[tuple[str, int | None]]:
@@ -240,15 +253,17 @@ def _result(
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     values = summary.PerUser(found)
-    shown = ("model", "knowledge", "seed", "metrics", "seconds", "settings", "system", "counts")
-    recall = f"recall@{parse_metric(plan.metric)[1]}"
+    shown = ("model", "knowledge", "seed", "metrics", "sampled", "seconds", "settings", "system", "counts")
+    k = parse_metric(plan.metric)[1]
+    both = (f"recall@{k}", f"ndcg@{k}")
     kept = [one for one in found if one.cell.keep]
     told = [f"{one.cell.name} {one.cell.arm}, seed {one.cell.seed}: {text}" for one in found for text in one.row["warnings"]]
     return {
         "results": [{key: one.row[key] for key in shown} for one in found if one.cell.permutation is None],
         "tests": summary.paired_tests(values, family) if family else [],
         "groups": summary.group_gains(values, [name for name in plan.names if plan.knows[name] and "none" in plan.controls], plan.metric),
-        "popularity": summary.popularity_rows(found, recall),
+        "popularity": summary.group_rows(found, "item popularity", both),
+        "activity": summary.group_rows(found, "user activity", both),
         "permutations": summary.permutation_rows(found, plan.metric),
         "deletion": [{"model": one.cell.name, **one.row["deletion"]} for one in kept if one.row["deletion"]],
         "examples": [{"model": one.cell.name, "people": one.row["examples"]} for one in kept],

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import sparse
 
 from loreweave.data.dataset import Interactions
-from loreweave.errors import ConfigError, DataError
+from loreweave.errors import ConfigError
+from loreweave.evaluate import groups
 from loreweave.evaluate import metrics as metric
+from loreweave.evaluate.sampled import Negatives, sampled_cuts, sampled_metrics, sampled_protocol, sampled_ranks
+from loreweave.evaluate.targets import candidate_items, held_out_targets
 from loreweave.learn.ranking import mask_scores, target_ranks, top_items
 from loreweave.models.base import Recommender
 from loreweave.progress import track
 
 USER_BLOCK = 512
 """Users scored at a time: at 10,000 items, 20 MB of scores."""
-HEAD_SHARE = 0.2
-"""The most popular fifth of the candidates is the head, the rest the tail."""
 PROTOCOL = {
     "ranking": "full: every item met in the fitted log is a candidate, except those the user met there",
     "ties": "against the model: a held-out item comes after every other item of the same score",
@@ -46,9 +46,12 @@ class Report:
         per_user: a row for each user with a held-out item: `user` (raw id), `n_history` (Int32, items met in the fitted log), `n_targets`
             (Int32), and a Float64 column for each metric (`recall@20`).
         metrics: their means over users.
+        sampled: `hit_rate@k` and `ndcg@k` of held-out items among a few random ones, where `evaluate` was given negatives. They are no
+            metrics of the full ranking: see `protocol["sampled"]`.
         system: `coverage@k`, `gini@k`, `novelty@k` (bits) of the top-k lists of these users.
-        groups: a row for each group of users by history length (quarters) and of targets by popularity (head: the most popular 20% of
-            candidates): `by`, `group`, `users`, `targets`, `metrics`. Metrics of head and tail are recall among those targets only.
+        groups: a row for each group of users by history length (quarters), of users by activity (head: the 20% with the longest
+            histories) and of targets by popularity (head: the most popular 20% of candidates): `by`, `group`, `users`, `targets`,
+            `metrics`. Metrics of head and tail targets are recall and NDCG among those targets only.
         counts: what was left out or cannot be found.
         protocol: how it was measured.
         seconds: of the parts `score`, `rank`, `top` and in all.
@@ -56,6 +59,7 @@ class Report:
 
     per_user: pl.DataFrame
     metrics: dict[str, float]
+    sampled: dict[str, float]
     system: dict[str, float]
     groups: list[dict[str, Any]]
     counts: dict[str, int]
@@ -64,11 +68,18 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the per-user values, fit for JSON."""
-        names = ("metrics", "system", "groups", "counts", "protocol", "seconds")
+        names = ("metrics", "sampled", "system", "groups", "counts", "protocol", "seconds")
         return {name: getattr(self, name) for name in names}
 
 
-def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = (20, 50, 100), cold: bool = False) -> Report:
+def evaluate(
+    model: Recommender,
+    held_out: Interactions,
+    *,
+    ks: Sequence[int] = (20, 50, 100),
+    cold: bool = False,
+    negatives: Negatives | None = None,
+) -> Report:
     """Rank every candidate item for each user with held-out positives.
 
     Args:
@@ -76,24 +87,28 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
         held_out: what the model has not seen. Negatives (value 0) do not count.
         ks: cuts.
         cold: the held-out items are candidates too, though nobody met them in training (the split `cold_items`).
+        negatives: from `draw_negatives`; held-out items are ranked among these as well, for `Report.sampled`.
 
     Raises:
-        DataError: nothing is held out, or its codes are not the model's.
+        DataError: nothing is held out, its codes are not the model's, or the negatives were drawn for another log.
         ConfigError: a k below 1, or none.
     """
     if not ks or min(ks) < 1 or max(ks) > metric.LARGEST_K:
         raise ConfigError(f"ks must be whole numbers from 1 to a million, got {list(ks)}")
     ks = sorted(set(ks))
     started = time.perf_counter()
-    users, targets, counts = held_out_targets(model, held_out)
-    candidates = model.candidate_mask()
-    if cold:
-        candidates[targets.indices] = True
+    users, targets, counts = held_out_targets(model.history, held_out)
+    candidates = candidate_items(model.history, targets, cold=cold)
+    if negatives is not None:
+        negatives.check(model.history, held_out, cold=cold)
+        counts[f"evaluated users with fewer than {negatives.count} negatives"] = int(np.count_nonzero(negatives.sizes < negatives.count))
     seconds = dict.fromkeys(("score", "rank", "top"), 0.0)
-    ranks, places, items = [], [], []
+    ranks, among, places, items = [], [], [], []
     for block, masked, spent in _masked_blocks(model, users, candidates):
         then = time.perf_counter()
         ranks.append(target_ranks(masked, targets[block]))
+        if negatives is not None:
+            among.append(sampled_ranks(masked, targets[block], negatives.codes[block]))
         now = time.perf_counter()
         _, place, item = top_items(masked, ks[-1])
         places.append(place)
@@ -113,10 +128,22 @@ def evaluate(model: Recommender, held_out: Interactions, *, ks: Sequence[int] = 
             {"user": model.users.decode(users), "n_history": n_history, "n_targets": np.diff(targets.indptr).astype(np.int32), **values}
         ),
         metrics={name: float(column.mean()) for name, column in values.items()},
+        sampled={} if negatives is None else sampled_metrics(np.concatenate(among), targets, sampled_cuts(ks, negatives.count)),
         system=_system(item, place, popularity, candidates, int(np.count_nonzero(np.diff(model.history.indptr))), ks),
-        groups=[*_by_history(n_history, values, targets), *_by_popularity(rank, targets, popularity, candidates, ks)],
+        groups=[
+            *groups.by_history(n_history, values, targets),
+            *groups.by_activity(n_history, values, targets),
+            *groups.by_popularity(rank, targets, popularity, candidates, ks),
+        ],
         counts=counts,
-        protocol={**PROTOCOL, "k": list(ks), "users": len(users), "candidates": int(candidates.sum()), **(COLD if cold else {})},
+        protocol={
+            **PROTOCOL,
+            "k": list(ks),
+            "users": len(users),
+            "candidates": int(candidates.sum()),
+            **(COLD if cold else {}),
+            "sampled": None if negatives is None else sampled_protocol(ks, negatives.count),
+        },
         seconds=seconds,
     )
     seconds["all"] = time.perf_counter() - started
@@ -131,38 +158,9 @@ def mean_metric(model: Recommender, held_out: Interactions, name: str) -> float:
         DataError: nothing is held out.
     """
     function, k = metric.parse_metric(name)
-    users, targets, _ = held_out_targets(model, held_out)
+    users, targets, _ = held_out_targets(model.history, held_out)
     ranks = [target_ranks(masked, targets[block]) for block, masked, _ in _masked_blocks(model, users, model.candidate_mask())]
     return float(function(np.concatenate(ranks), targets, k).mean())
-
-
-def held_out_targets(model: Recommender, held_out: Interactions) -> tuple[NDArray[np.int32], sparse.csr_array, dict[str, int]]:
-    """Users to be judged (int32 [n] codes), their targets (CSR [n, n_items]), and counts of what is unusual.
-
-    Raises:
-        DataError: nothing is held out, or its codes are not the model's.
-    """
-    if len(held_out) and (held_out.user.max() >= model.n_users or held_out.item.max() >= model.n_items):
-        raise DataError("the held-out interactions have codes the model does not know; fit it on a part of the same split")
-    wanted = held_out.matrix(model.n_users, model.n_items)
-    again = wanted.multiply(model.history).tocsr()
-    targets = (wanted - again).tocsr()
-    targets.eliminate_zeros()
-    targets.sort_indices()
-    per_user = np.diff(targets.indptr)
-    users = np.flatnonzero(per_user).astype(np.int32)
-    if len(users) == 0:
-        raise DataError("nothing to evaluate: no user has a held-out item that they had not met already")
-    met = np.bincount(model.history.indices, minlength=model.n_items) > 0
-    counts = {
-        "users evaluated": len(users),
-        "users without held-out items": model.n_users - len(users),
-        "evaluated users without history": int(np.count_nonzero(np.diff(model.history.indptr)[users] == 0)),
-        "targets": int(targets.nnz),
-        "targets never seen in train": int(np.count_nonzero(~met[targets.indices])),
-        "targets already met in train, left out": int(again.nnz),
-    }
-    return users, targets[users], counts
 
 
 def _masked_blocks(
@@ -190,56 +188,4 @@ def _system(
         found[f"coverage@{k}"] = metric.coverage(counts)
         found[f"gini@{k}"] = metric.gini(counts)
         found[f"novelty@{k}"] = metric.novelty(counts, popularity[candidates], n_users)
-    return found
-
-
-def history_groups(n_history: NDArray[Any], groups: int = 4) -> tuple[NDArray[np.int64], list[str]]:
-    """Quarters of users by history length (users of one length stay together, so quarters are rough): group of each user, and labels."""
-    edges = np.unique(np.quantile(n_history, np.arange(1, groups) / groups, method="inverted_cdf"))  # a group ends at its edge, inclusive
-    group = np.searchsorted(edges, n_history, side="left")
-    used, group = np.unique(group, return_inverse=True)
-    labels = []
-    for index in range(len(used)):
-        low, high = int(n_history[group == index].min()), int(n_history[group == index].max())
-        labels.append(f"{low}" if low == high else f"{low}–{high}")
-    return group, labels
-
-
-def _by_history(n_history: NDArray[np.int32], values: dict[str, NDArray[np.float64]], targets: sparse.csr_array) -> list[dict[str, Any]]:
-    group, labels = history_groups(n_history)
-    n_targets = np.diff(targets.indptr)
-    return [
-        {
-            "by": "history length",
-            "group": label,
-            "users": int(np.count_nonzero(group == index)),
-            "targets": int(n_targets[group == index].sum()),
-            "metrics": {name: float(column[group == index].mean()) for name, column in values.items()},
-        }
-        for index, label in enumerate(labels)
-    ]
-
-
-def _by_popularity(
-    rank: NDArray[np.float64],
-    targets: sparse.csr_array,
-    popularity: NDArray[np.int64],
-    candidates: NDArray[np.bool_],
-    ks: Sequence[int],
-) -> list[dict[str, Any]]:
-    """Recall among head and among tail targets; those never met in training are tail."""
-    ranked = np.argsort(-popularity, kind="stable")
-    head = np.zeros(len(popularity), dtype=np.bool_)
-    head[ranked[: int(np.ceil(HEAD_SHARE * candidates.sum()))]] = True
-    rows = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
-    found = []
-    for label, chosen in (("head", head[targets.indices]), ("tail", ~head[targets.indices])):
-        size = np.bincount(rows[chosen], minlength=targets.shape[0])
-        part = {}
-        for k in ks:
-            hits = np.bincount(rows[chosen], weights=rank[chosen] <= k, minlength=targets.shape[0])
-            part[f"recall@{k}"] = float((hits[size > 0] / size[size > 0]).mean()) if chosen.any() else 0.0
-        found.append(
-            {"by": "item popularity", "group": label, "users": int((size > 0).sum()), "targets": int(chosen.sum()), "metrics": part}
-        )
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from loreweave.data.dataset import Dataset, Interactions
+from loreweave.evaluate.sampled import Negatives
 from loreweave.knowledge.records import Knowledge
 
 DIGITS = 16
@@ -51,6 +52,14 @@ def of_knowledge(knowledge: Knowledge) -> str:
     digest = hashlib.sha256()
     _add(digest, knowledge.records)
     _add(digest, knowledge.interests)
+    return digest.hexdigest()[:DIGITS]
+
+
+def of_negatives(negatives: Negatives) -> str:
+    """Of the users and of what was drawn for each."""
+    digest = hashlib.sha256(str(negatives.codes.shape).encode())
+    digest.update(np.ascontiguousarray(negatives.users).tobytes())
+    digest.update(np.ascontiguousarray(negatives.codes).tobytes())
     return digest.hexdigest()[:DIGITS]
 
 

@@ -13,6 +13,8 @@ from loreweave.evaluate.verdict import Verdict, headline, metric_name, verdicts
 from loreweave.files import write_text
 
 Result = Mapping[str, Any]
+AMONG = ("ranking", "averaged", "caution")
+"""What is said of the protocol of the sequential papers."""
 
 
 def write_report(result: Result, path: Path) -> None:
@@ -42,6 +44,8 @@ def page(result: Result) -> str:
         html_tables.permutations(result),
         html_tables.deletion(result),
         people(result),
+        html_tables.head_and_tail(result),
+        html_tables.sampled(result),
         html_tables.further(result),
         _protocol(result),
     ]
@@ -92,7 +96,7 @@ def _figures(result: Result) -> str:
 
 def _protocol(result: Result) -> str:
     protocol = result["protocol"]
-    split, knowledge = protocol["split"], protocol["knowledge"]
+    split, knowledge, among = protocol["split"], protocol["knowledge"], protocol["sampled"]
     options = joined(f"{key} {value}" for key, value in split["settings"].items())
     sizes = f"{split['train']:,} train, {split['valid']:,} validation, {split['test']:,} test interactions (seed {split['seed']})"
     asked = "asked on train while choosing, on train + validation at the refit" if knowledge["asked"] else "recorded"
@@ -104,6 +108,7 @@ def _protocol(result: Result) -> str:
         ("k", joined(protocol["k"])),
         *((name, protocol[name]) for name in ("ranking", "ties", "targets")),
         ("NDCG", protocol["ndcg"]),
+        *([(f"among {among['negatives']} random items", joined((among[key] for key in AMONG), "; "))] if among else []),
         ("choosing", protocol["choosing"]),
         ("counts", joined(f"{value:,} {key}" for key, value in protocol["counts"].items())),
         (

@@ -11,9 +11,13 @@ import loreweave
 from loreweave.data.dataset import Dataset
 from loreweave.errors import ConfigError
 from loreweave.evaluate.metrics import LARGEST_K, parse_metric
+from loreweave.evaluate.sampled import LARGEST_COUNT
 from loreweave.evaluate.summary import Claim
 from loreweave.files import FORMAT_VERSION
 from loreweave.models import create
+
+FOLDERS = ("cells", "tuning", "checkpoints", "negatives")
+"""Of a comparison, beside those of its models."""
 
 
 @dataclass
@@ -25,6 +29,7 @@ class Plan:
         settings: by name, what is fixed.
         noise: arm → rate.
         controls: arms beside `real` that are run, of `none` and `shuffled`.
+        negatives: how many random items held-out ones are ranked among as well, 0 for full ranking alone.
         knows: by name, whether the model uses knowledge; set by `check`.
     """
 
@@ -38,6 +43,7 @@ class Plan:
     filters: dict[str, Any]
     out: Path
     controls: tuple[str, ...] = ("none", "shuffled")
+    negatives: int = 0
     knows: dict[str, bool] = field(default_factory=dict)
 
     def check(self, claims: Sequence[tuple[str, str, str]], ks: Sequence[int]) -> list[Claim]:
@@ -55,11 +61,13 @@ class Plan:
             raise ConfigError("permutations are measured against the arm none; leave it among the controls")
         if not ks or min(ks) < 1 or max(ks) > LARGEST_K or self.permutations < 0 or self.permutations == 1:
             raise ConfigError("ks are whole numbers from 1 to a million; permutations 0, or at least 2 (one draw is no evidence)")
+        if not 0 <= self.negatives <= LARGEST_COUNT:
+            raise ConfigError(f"negatives are a whole number from 0 (full ranking alone) to {LARGEST_COUNT:,}, got {self.negatives}")
         if stray := set(self.settings) - set(self.names):
             raise ConfigError(f"settings for {min(stray)!r}, which is not compared; there are: {', '.join(self.names)}")
         for name in self.names:
-            if name in ("cells", "tuning", "checkpoints") or name.strip(". ") != name or "/" in name or "\\" in name:
-                raise ConfigError(f"{name!r} cannot be the name of a folder beside cells, tuning and checkpoints; choose another")
+            if name in FOLDERS or name.strip(". ") != name or "/" in name or "\\" in name:
+                raise ConfigError(f"{name!r} cannot be the name of a folder beside {', '.join(FOLDERS)}; choose another")
         self.knows = {name: create(model, self.fixed(name, self.seeds[0])).uses_knowledge for name, model in self.names.items()}
         knowing = [name for name in self.names if self.knows[name]]
         family = [Claim((name, "real"), (name, other), self.metric) for name in knowing for other in self.controls]

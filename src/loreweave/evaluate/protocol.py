@@ -17,6 +17,7 @@ from loreweave.evaluate.cells import Found
 from loreweave.evaluate.evaluation import PROTOCOL
 from loreweave.evaluate.metrics import parse_metric
 from loreweave.evaluate.plan import Plan
+from loreweave.evaluate.sampled import sampled_protocol
 from loreweave.evaluate.statistics import CONFIDENCE, RESAMPLES
 from loreweave.evaluate.summary import Claim
 from loreweave.knowledge.records import Knowledge
@@ -54,6 +55,7 @@ def protocol(
 ) -> dict[str, Any]:
     """Everything a figure needs beside it."""
     first, counts = rounds[0], found[0].row["counts"]
+    ks = sorted({parse_metric(name)[1] for name in found[0].row["metrics"]})
     return {
         "data": {"name": dataset.name, "users": dataset.n_users, "items": dataset.n_items, "interactions": len(dataset.interactions)},
         "data_fingerprint": dataset.fingerprint,
@@ -64,8 +66,9 @@ def protocol(
         "filters": list(dataset.notes),
         "seeds": list(plan.seeds),
         "metric": plan.metric,
-        "k": sorted({parse_metric(name)[1] for name in found[0].row["metrics"]}),
+        "k": ks,
         **PROTOCOL,
+        "sampled": sampled_protocol(ks, plan.negatives) if plan.negatives else None,
         "choosing": (CHOOSING if plan.tune else FIXED).format(metric=plan.metric),
         "counts": counts,
         "knowledge": {
@@ -87,11 +90,16 @@ def protocol(
     }
 
 
-def statement(protocol: Mapping[str, Any]) -> str:
-    """What every table states, in one line: split, filters, seeds, k, ties, data fingerprint, versions."""
+def statement(protocol: Mapping[str, Any], *, sampled: bool = False) -> str:
+    """What every table states, in one line: split, filters, seeds, k, ranking, ties, data fingerprint, versions.
+
+    `sampled`: for a table of held-out items among random ones, where the comparison has them.
+    """
+    among = protocol["sampled"] if sampled else None
+    ranking = "full ranking" if among is None else f"NOT a full ranking but among {among['negatives']} random items"
     return (
         f"split {protocol['split']['how']} · filters: {_joined(protocol['filters'], '; ') or 'none'} · "
-        f"seeds {_joined(protocol['seeds'])} · k {_joined(protocol['k'])} · full ranking, ties against the model · "
+        f"seeds {_joined(protocol['seeds'])} · k {_joined((among or protocol)['k'])} · {ranking}, ties against the model · "
         f"data {protocol['data_fingerprint']} · "
         f"{_joined(f'{name} {version}' for name, version in protocol['versions'].items())}"
     )

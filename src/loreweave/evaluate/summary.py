@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from loreweave.errors import DataError
 from loreweave.evaluate.cells import Found
-from loreweave.evaluate.evaluation import history_groups
+from loreweave.evaluate.groups import history_groups
 from loreweave.evaluate.statistics import holm, paired_bootstrap, upper_bound
 
 Side = tuple[str, str]
@@ -125,18 +126,24 @@ def group_gains(values: PerUser, names: Sequence[str], metric: str) -> list[dict
     return rows
 
 
-def popularity_rows(found: Sequence[Found], metric: str) -> list[dict[str, Any]]:
-    """Recall among the targets of the head and of the tail, means over seeds: `model`, `knowledge`, `by`, `group`, `metric`, `value`."""
-    values: dict[tuple[str, str, str], list[float]] = {}
+def group_rows(found: Sequence[Found], by: str, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Head and tail `by` item popularity or user activity, means over seeds: `model`, `knowledge`, `by`, `group`, `users`, `metrics`."""
+    parts: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for one in found:
-        if one.cell.permutation is not None:
-            continue
-        for group in one.row["groups"]:
-            if group["by"] == "item popularity":
-                values.setdefault((one.cell.name, one.cell.arm, group["group"]), []).append(group["metrics"][metric])
+        if one.cell.permutation is None:
+            for group in one.row["groups"]:
+                if group["by"] == by:
+                    parts.setdefault((one.cell.name, one.cell.arm, group["group"]), []).append(group)
     return [
-        {"model": name, "knowledge": arm, "by": "item popularity", "group": group, "metric": metric, "value": float(np.mean(each))}
-        for (name, arm, group), each in values.items()
+        {
+            "model": name,
+            "knowledge": arm,
+            "by": by,
+            "group": label,
+            "users": round(fmean(part["users"] for part in each)),
+            "metrics": {metric: fmean(part["metrics"][metric] for part in each) for metric in metrics},
+        }
+        for (name, arm, label), each in parts.items()
     ]
 
 
@@ -165,11 +172,14 @@ def permutation_rows(found: Sequence[Found], metric: str) -> list[dict[str, Any]
     ]
 
 
-def mean_and_spread(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[Side, tuple[float, float | None, int]]:
-    """Mean of a metric over seeds, its standard deviation (None for one seed) and the number of seeds, by model and arm in order."""
+def mean_and_spread(rows: Sequence[Mapping[str, Any]], metric: str, group: str = "metrics") -> dict[Side, tuple[float, float | None, int]]:
+    """Mean of a metric over seeds, its standard deviation (None for one seed) and the number of seeds, by model and arm in order.
+
+    `group` is where a row has it: `metrics`, `sampled`.
+    """
     values: dict[Side, list[float]] = {}
     for row in rows:
-        values.setdefault((row["model"], row["knowledge"]), []).append(row["metrics"][metric])
+        values.setdefault((row["model"], row["knowledge"]), []).append(row[group][metric])
     return {
         side: (float(np.mean(each)), float(np.std(each, ddof=1)) if len(each) > 1 else None, len(each)) for side, each in values.items()
     }

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from loreweave.data import movielens
 from loreweave.data.simulate import simulate
 from loreweave.errors import DataError
-from loreweave.evaluate.evaluation import history_groups
+from loreweave.evaluate.groups import history_groups
 from loreweave.knowledge.checks import Checks, check
 from loreweave.knowledge.checks.rates import quarters, summary, wilson
 from loreweave.knowledge.exchange import read_exchange
