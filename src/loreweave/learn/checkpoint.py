@@ -26,8 +26,8 @@ State = dict[str, torch.Tensor]
 
 
 def copy_of(module: nn.Module) -> State:
-    """The module's parameters and buffers, copied."""
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    """The module's parameters and buffers, copied to the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
 def save(
@@ -43,7 +43,7 @@ def save(
     arrays["generator"] = generator.get_state().numpy()
     for name, optimizer in optimizers.items():
         for index, moments in optimizer.state_dict()["state"].items():
-            arrays |= {f"optimizer.{name}.{index}.{key}": np.array(value.numpy()) for key, value in moments.items()}
+            arrays |= {f"optimizer.{name}.{index}.{key}": np.array(value.cpu().numpy()) for key, value in moments.items()}
     check_replaceable(folder, "checkpoint")
     with folder_written_atomically(folder) as temporary:
         write_arrays(temporary / "checkpoint.safetensors", arrays)

@@ -165,7 +165,10 @@ def _one_epoch(
 def _refuse_infinite(values: Mapping[str, float], when: str) -> None:
     for name, value in values.items():
         if not math.isfinite(value):
-            raise LoreweaveError(f"the loss {name!r} became {value} in {when}; lower the learning rate or its weight")
+            raise LoreweaveError(
+                f"the loss {name!r} became {value} in {when}; lower the learning rate or its weight (the checkpoint of the epoch before, "
+                "where one was asked for, stands)"
+            )
 
 
 def _out_of_patience(run: Trained, schedule: Schedule) -> bool:

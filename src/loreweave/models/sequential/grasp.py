@@ -70,8 +70,8 @@ class HolisticAttention(nn.Module):
         self.attention, self.scale, self.causal = config.attention, dim**-0.5, causal
         self.register_buffer("item", item, persistent=False)
         self.register_buffer("similar", similar, persistent=False)
-        self.of_item = linear(item.shape[1], dim, generator, bias=False)
-        self.of_user = linear(user_width, dim, generator, bias=False)
+        self.of_item = linear(item.shape[1], dim, generator, bias=False) if item.shape[1] else None
+        self.of_user = linear(user_width, dim, generator, bias=False) if user_width else None
         self.no_item, self.no_user = nn.Parameter(normal(1, dim, generator)), nn.Parameter(normal(1, dim, generator))
         self.query = nn.ModuleList(linear(dim, dim, generator) for _ in range(3))
         self.key = nn.ModuleList(linear(dim, dim, generator) for _ in range(3))
@@ -93,6 +93,8 @@ class HolisticAttention(nn.Module):
 
     def _mapped(self, table: Tensor, items: Tensor, masked: int) -> Tensor:
         """The text vectors of some items in d dimensions; the learnt flag where there is none."""
+        if self.of_item is None:
+            return self.no_item.expand(len(items), -1)
         rows = F.embedding(items.clamp_max(masked - 1), table)
         silent = ~rows.any(dim=1, keepdim=True) | (items == masked).unsqueeze(1)
         mapped: Tensor = torch.where(silent, self.no_item, self.of_item(rows))
@@ -100,7 +102,7 @@ class HolisticAttention(nn.Module):
 
     def _people(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What is said of each person and of those alike, [b, d] each; the learnt flag where nothing is."""
-        if batch.texts is None:
+        if batch.texts is None or self.of_user is None:
             nobody = self.no_user.expand(len(batch.people), -1)
             return nobody, nobody
         silent = ~batch.texts.any(dim=2, keepdim=True)
@@ -146,7 +148,7 @@ class GRASPNetwork(SequenceNetwork):
     ) -> None:
         super().__init__(sequences, n_items, config, generator, backbone)
         self.texts = texts
-        self.adapter = linear(texts.item.shape[1], config.dim, generator, bias=False) if config.text_keys else None
+        self.adapter = linear(texts.item.shape[1], config.dim, generator, bias=False) if config.text_keys and texts.of_item else None
 
     people_texts: Tensor | None = None
     """float32 [n_users, 2, D] of the fitted users, for training."""

@@ -59,7 +59,7 @@ class LLMESRNetwork(SequenceNetwork):
         super().__init__(sequences, n_items, config, generator, backbone)
         width, dim = vectors.shape[1], config.dim
         middle = (width + dim) // 2
-        self.adapter = nn.Sequential(linear(width, middle, generator), linear(middle, dim, generator))
+        self.adapter = nn.Sequential(linear(width, middle, generator), linear(middle, dim, generator)) if width else None
         self.no_text = nn.Parameter(normal(1, dim, generator))
         self.across = nn.ModuleList(linear(dim, dim, generator, bias=False) for _ in range(6))
         self.register_buffer("vectors", vectors, persistent=False)
@@ -68,6 +68,8 @@ class LLMESRNetwork(SequenceNetwork):
 
     def texts(self, items: Tensor) -> Tensor:
         """ê of some items, [m, d]; the learnt flag for the mask and for items without a text."""
+        if self.adapter is None:
+            return self.no_text.expand(len(items), -1)
         rows = F.embedding(items.clamp_max(self.n_items - 1), self.vectors)
         silent = ~rows.any(dim=1, keepdim=True) | (items == self.n_items).unsqueeze(1)
         mapped: Tensor = torch.where(silent, self.no_text, self.adapter(rows))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -93,6 +94,34 @@ class TextSequential(NeuralSequential):
     def _with_similar(self, vectors: Vectors, neighbours: NDArray[np.int32]) -> Vectors:
         """What is said of each person and, on average, of those alike: float32 [b, 2, D]."""
         return np.stack([vectors, mean_of(neighbours, self.user_vectors)], axis=1)
+
+    def neighbours(self, items: Sequence[Any] = (), users: Sequence[Any] = ()) -> pl.DataFrame:
+        """Whose texts stand beside those of some items, or of some fitted users.
+
+        Args:
+            items, users: raw ids; one of the two.
+
+        Returns:
+            Frame `of` (raw id), `rank` (from 1), `neighbour` (raw id), `cosine` (float32 of the two texts); no row for who has no text.
+
+        Raises:
+            UnknownId: an id is unknown.
+        """
+        if users:
+            codes, ids, vectors, found = self._user_codes(users), self.users, self.user_vectors, self.user_neighbours
+        else:
+            codes = np.array([self._item_code(item) for item in items], dtype=np.int32)
+            ids, vectors, found = self.items, self.item_vectors, self.item_neighbours
+        row, place = np.nonzero(found[codes] >= 0)
+        own, other = codes[row], found[codes[row], place]
+        return pl.DataFrame(
+            {
+                "of": ids.decode(own),
+                "rank": pl.Series(place + 1, dtype=pl.Int32),
+                "neighbour": ids.decode(other),
+                "cosine": (vectors[own] * vectors[other]).sum(axis=1),
+            }
+        )
 
     # Saving
 
