@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import loreweave
-from loreweave.cli import ask, compare, demo, fit, inspect, recommend, stored
+from loreweave.cli import ask, compare, demo, fit, inspect, neighbours, recommend, stored
 from loreweave.cli.output import one_line
 from loreweave.errors import LoreweaveError
 
@@ -31,6 +31,7 @@ for command in (
     fit.evaluate,
     recommend.recommend,
     recommend.similar,
+    neighbours.neighbours,
     recommend.explain,
 ):
     app.command()(command)
