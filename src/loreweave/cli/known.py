@@ -131,8 +131,9 @@ def _auto(dataset: Dataset, folder: Path, kinds: Sequence[str]) -> list[Knowledg
     if kinds and beside(folder):
         found = read(folder, dataset).only(*kinds)
         held = set(found.records["kind"])
-        note(*found.notes)
-        parts += [found] if held else []
+        if held:
+            note(*found.notes)
+            parts.append(found)
     if "interest" in kinds and "interest" not in held:
         note("no knowledge lies beside the data; interests are inferred by statistics over texts, attributes and triples")
         parts.append(Statistical())
