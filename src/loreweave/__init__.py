@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from loreweave import data, evaluate, knowledge, learn, models
-    from loreweave.data import Dataset, Interactions, Split, at_least, from_frame, inspect, k_core, read, simulate, split
+    from loreweave.data import Dataset, Interactions, Split, at_least, from_frame, in_file_order, inspect, k_core, read, simulate, split
     from loreweave.errors import LoreweaveError
     from loreweave.evaluate import compare, tune
     from loreweave.knowledge import Knowledge, Record, Statistical
@@ -31,6 +31,7 @@ __all__ = [
     "data",
     "evaluate",
     "from_frame",
+    "in_file_order",
     "inspect",
     "k_core",
     "knowledge",
@@ -44,7 +45,19 @@ __all__ = [
 ]
 
 _HOME = {
-    "data": ("Dataset", "Interactions", "Split", "at_least", "from_frame", "inspect", "k_core", "read", "simulate", "split"),
+    "data": (
+        "Dataset",
+        "Interactions",
+        "Split",
+        "at_least",
+        "from_frame",
+        "in_file_order",
+        "inspect",
+        "k_core",
+        "read",
+        "simulate",
+        "split",
+    ),
     "knowledge": ("Knowledge", "Record", "Statistical"),
     "models": ("MODELS", "Recommender", "create", "load"),
     "evaluate": ("compare", "tune"),

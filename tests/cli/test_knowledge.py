@@ -77,7 +77,7 @@ def test_knowledge_that_nobody_would_take_is_refused(run: Run, films: Path, tmp_
     refused = run("fit", films, "--model", "ease", "--knowledge", tmp_path / "k.db", "--out", tmp_path / "m")
     assert refused.code == 2 and "ease uses no knowledge" in refused.err
     refused = run("fit", films, "--model", "cikg-linear", "--set", "knowledge.model=m", "--out", tmp_path / "m")
-    assert refused.code == 2 and "only a store has settings" in refused.err
+    assert refused.code == 2 and "only a store or a table has settings" in refused.err
 
 
 def test_show_forget_export_import(run: Run, asking: list[object], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,52 @@ def test_fit_prints_one_object_with_the_settings_used(run: Run, films: Path, tmp
     assert told["learnt_from"]["interactions"] < 60 * 12
     assert told["origin"]["filters"] == {"min_value": 3.0, "k_core": None}
     assert told["data_fingerprint"] == lw.load(tmp_path / "m").data_fingerprint
+
+
+def test_fit_tells_what_the_model_that_chose_scores_on_validation(run: Run, films: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    small = {"dim": 4, "epochs": 3, "batch_size": 256}
+    typed = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    ran = run("fit", films, "--model", "lightgcn", *typed, "--knowledge", "none", "--out", tmp_path / "m", "--json")
+    told, split = ran.json(), lw.split(lw.read(films), seed=1)
+    chose = lw.create("lightgcn", {**small, "seed": 1}).fit(split.train, valid=split.valid)
+    assert told["metrics"] == pytest.approx(evaluate(chose, split.valid, ks=(10, 20)).metrics)
+    assert {"recall@10", "ndcg@10", "hit_rate@10", "recall@20", "ndcg@20"} <= set(told["metrics"])
+    saved = lw.load(tmp_path / "m")
+    assert set(told["seconds"]) == {"fit", "epoch"}
+    assert told["seconds"]["fit"] == saved.seconds_to_fit
+    assert told["seconds"]["epoch"] == statistics.median(row["seconds"] for row in saved.training)
+    plain = run("fit", films, "--model", "lightgcn", *typed, "--knowledge", "none", "--out", tmp_path / "m").out
+    assert f"ndcg@10 {told['metrics']['ndcg@10']:.4f}" in plain
+
+
+def test_fit_of_a_model_that_chooses_nothing_has_no_metrics(run: Run, films: Path, tmp_path: Path) -> None:
+    told = run("fit", films, "--model", "ease", "--out", tmp_path / "m", "--json").json()
+    assert told["metrics"] == {} and set(told["seconds"]) == {"fit"}
+    assert "nothing was chosen on validation" in run("fit", films, "--model", "ease", "--out", tmp_path / "m").out
+
+
+def test_the_order_of_the_file_is_taken_on_request_and_repeated_by_evaluate(run: Run, tmp_path: Path) -> None:
+    """Everybody meets the next three of twenty films after their own; the last row of each is the test."""
+    rows = ["user,item", *(f"u{user},i{(user + step) % 20}" for step in range(3) for user in range(20))]
+    (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
+    fit = ("fit", tmp_path / "log.csv", "--model", "popular", "--out", tmp_path / "m", "--json")
+    refused = run(*fit, "--split", "leave_last_out")
+    assert refused.code == 2 and "--file-order" in refused.err
+    assert run(*fit).json()["origin"]["split"]["how"] == "ratio"
+    told = run(*fit, "--file-order").json()
+    assert told["origin"]["filters"] == {"min_value": None, "k_core": None, "file_order": True}
+    assert (told["origin"]["split"]["how"], told["origin"]["split"]["test"]) == ("leave_last_out", 20)
+    judged = run("evaluate", tmp_path / "m", tmp_path / "log.csv", "-k", "5", "--json").json()
+    assert judged["split"] == told["origin"]["split"]
+    for command in (("compare", "--models", "popular", "--seeds", "1,", "--no-tune", "--out", tmp_path / "r"), ("tune", "--model", "ease")):
+        found = run(command[0], tmp_path / "log.csv", *command[1:], "--file-order", "--json").json()
+        assert (found.get("protocol") or found)["split"]["how"] == "leave_last_out"
+
+
+def test_the_order_of_the_file_against_a_clock(run: Run, films: Path, tmp_path: Path) -> None:
+    refused = run("fit", films, "--model", "popular", "--file-order", "--out", tmp_path / "m")
+    assert refused.code == 2 and "the log has a time of its own; leave --file-order" in refused.err
 
 
 def test_all_data_is_all_data(run: Run, films: Path, tmp_path: Path) -> None:

@@ -55,6 +55,28 @@ def test_k_core_by_hand() -> None:
     assert named == [("Ex", "Eee"), ("Why", "Eff"), ("Eee", "Eff")]
 
 
+def test_in_file_order_the_last_row_of_everybody_is_the_test() -> None:
+    log = pl.DataFrame({"user": ["ann", "bob", "ann", "bob", "ann", "bob"], "item": ["x", "y", "y", "x", "z", "z"]})
+    dataset = data.from_frame(log)
+    with pytest.raises(DataError, match=r"needs a time or an order.*--file-order"):
+        data.split(dataset, "leave_last_out")
+    ordered = data.in_file_order(dataset)
+    assert ordered.interactions.order is not None and ordered.interactions.order.tolist() == [0, 1, 2, 3, 4, 5]
+    assert ordered.notes[-1].startswith("the order of the rows in the file is taken for")
+    assert dataset.interactions.order is None
+    cut = data.split(ordered)
+    assert cut.how == "leave_last_out"
+    assert cut.test.item.tolist() == [2, 2]
+    assert cut.valid.item.tolist() == [1, 0]
+
+
+def test_a_log_with_a_clock_or_an_order_keeps_it() -> None:
+    with pytest.raises(DataError, match="the log has a time of its own; leave --file-order"):
+        data.in_file_order(world())
+    with pytest.raises(DataError, match="the log has an order of its own"):
+        data.in_file_order(data.in_file_order(data.from_frame(pl.DataFrame({"user": [1, 1], "item": [1, 2]}))))
+
+
 def test_k_core_with_two_numbers() -> None:
     assert data.k_core(world(), min_user=2, min_item=1).items.ids.to_list() == ["z", "x", "y"]
 

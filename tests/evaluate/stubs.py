@@ -36,7 +36,7 @@ class Remembering(Recommender):
 
     name = "stub"
     config_class = StubConfig
-    uses_knowledge = True
+    knowledge_kinds: ClassVar[tuple[str, ...]] = ("interest",)
     knowledge_settings = ("weight",)
     grid: ClassVar[dict[str, list[Any]]] = {"weight": [0.0, 1.0], "power": [0.0, 0.1]}
     fits: ClassVar[list[dict[str, Any]]] = []

@@ -11,7 +11,9 @@ from stubs import Oracle, Remembering, compared, interests, pairs, tribes
 
 from loreweave.data import split
 from loreweave.errors import ConfigError, DataError, SavedError
-from loreweave.models import load
+from loreweave.knowledge import Knowledge, Record, Templates, Together
+from loreweave.models import MODELS, load
+from texts_model import PLACE, Texts
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -163,6 +165,66 @@ def test_without_knowledge_every_model_runs_once(tmp_path: Path) -> None:
     assert {row["knowledge"] for row in result["results"]} == {"none"}
     assert result["tests"] == result["groups"] == []
     assert any("no knowledge" in warning for warning in result["protocol"]["warnings"])
+
+
+def texts_too(as_of: str) -> Knowledge:
+    """Interests, a text about every reader and one about two books."""
+    records = [Record(kind="user_text", user=f"u{user:02}", text=f"of tribe {user % 3}", as_of=as_of) for user in range(36)]
+    records += [Record(kind="item_text", item=f"b{book:02}", text="a book", as_of=as_of) for book in (0, 1)]
+    return interests(as_of).merged(Knowledge.from_records(records))
+
+
+def test_a_model_that_finds_none_of_its_kinds_runs_once_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "texts", PLACE)
+    claims = [("stub real", "popular none", "recall@2"), ("texts real", "popular none", "recall@2")]
+    result = compared(tmp_path / "run", models=["popular", "stub", "texts"], seeds=(1,), claims=claims, tune=False)
+    arms = {(row["model"], row["knowledge"]) for row in result["results"]}
+    assert arms == {("popular", "none"), ("stub", "real"), ("stub", "none"), ("stub", "shuffled"), ("texts", "none")}
+    (warning,) = [warning for warning in result["protocol"]["warnings"] if "texts" in warning]
+    assert warning == (
+        "texts learns from item_text and user_text, of which the knowledge holds none (it holds interest): run without, and 3 tests that "
+        "need it were left out"
+    )
+    assert {test["claim"] for test in result["tests"]} == {
+        "stub real − stub none, ndcg@5",
+        "stub real − stub shuffled, ndcg@5",
+        "stub real − popular none, recall@2",
+    }
+    assert load(tmp_path / "run/texts").origin["part"] == "refit"
+
+
+def test_blind_models_miss_nothing(tmp_path: Path) -> None:
+    result = compared(tmp_path / "run", models=["popular"], knowledge=None, seeds=(1,), tune=False)
+    assert result["protocol"]["warnings"] == []
+
+
+def test_records_of_other_kinds_change_no_cell_no_shuffle_and_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "texts", PLACE)
+    train, both = (getattr(split(tribes(), "ratio", seed=1), part).fingerprint for part in ("train", "refit"))
+    one = compared(tmp_path / "run", models=["stub"], knowledge=interests(train), seeds=(1,), noise=(0.3,))
+    done = len(Remembering.fits)
+    more = compared(tmp_path / "run", models=["stub", "texts"], knowledge=texts_too(train), seeds=(1,), noise=(0.3,))
+    assert len(Remembering.fits) == done  # every cell and every trial of the first run was found again
+    assert [row for row in more["results"] if row["model"] == "stub"] == one["results"]
+    assert {row["knowledge"] for row in more["results"] if row["model"] == "texts"} == {"real", "none", "shuffled", "noised-30"}
+    given = [known for known in Texts.shown if len(known)]
+    assert {kind for known in given for kind in known.records["kind"]} == {"user_text", "item_text"}
+    assert all(known.interests.is_empty() for known in given)
+    assert both != train
+
+
+def test_sources_and_records_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "texts", PLACE)
+    oracle = Oracle()
+    profiles = texts_too("0" * 16).only("user_text")
+    knowledge = Together((oracle, Templates()), (profiles,))
+    result = compared(tmp_path / "run", models=["stub", "texts"], knowledge=knowledge, seeds=(1, 2), tune=False)
+    assert {row["knowledge"] for row in result["results"] if row["model"] == "texts"} == {"real", "none", "shuffled"}
+    parts = [split(tribes(), "ratio", seed=seed) for seed in (1, 2)]
+    assert oracle.shown == [pairs(part.interactions) for each in parts for part in (each.train, each.refit)]
+    told = result["protocol"]["knowledge"]
+    assert (told["asked"], told["recorded"], told["records"]) == (True, True, 36 + 36 + 36)
+    assert "36 of 36 knowledge records may have seen the test part; they were accepted on request" in result["protocol"]["warnings"]
 
 
 def test_one_model_under_two_names(tmp_path: Path) -> None:

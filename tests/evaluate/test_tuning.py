@@ -12,7 +12,8 @@ from loreweave.data.dataset import Interactions
 from loreweave.data.split import Split
 from loreweave.errors import ConfigError, DataError
 from loreweave.evaluate import tune
-from loreweave.knowledge.records import Knowledge
+from loreweave.knowledge.records import Knowledge, Record
+from loreweave.knowledge.source import Together
 
 SPLIT = split(tribes(), "ratio", seed=1)
 KNOWN = interests(SPLIT.train.fingerprint)
@@ -47,6 +48,25 @@ def test_a_source_is_asked_on_train_alone() -> None:
     source = Oracle()
     tune("stub", SPLIT, source, grid={"power": [0.0]})
     assert source.shown == [pairs(SPLIT.train.interactions)]
+
+
+def test_several_together_are_asked_and_checked() -> None:
+    source, profiles = Oracle(), Knowledge.from_records([Record(kind="user_text", user="u00", text="t")])
+    with pytest.raises(DataError, match="1 of 1 knowledge records rest on unknown"):
+        tune("stub", SPLIT, Together((source, profiles)), grid={"power": [0.0]})
+    with pytest.warns(UserWarning, match="accepted on request"):
+        found = tune("stub", SPLIT, Together((source,), (profiles,)), grid={"power": [0.0, 0.1]})
+    assert len(found.trials) == 2
+    assert set(Remembering.fits[-1]["records"]["kind"]) == {"interest"}
+
+
+def test_records_of_other_kinds_repeat_no_trial(tmp_path: Path) -> None:
+    texts = Knowledge.from_records([Record(kind="user_text", user="u00", text="t", as_of=SPLIT.train.fingerprint)])
+    first = tune("stub", SPLIT, KNOWN, folder=tmp_path)
+    done = len(Remembering.fits)
+    assert tune("stub", SPLIT, KNOWN.merged(texts), folder=tmp_path) == first
+    assert len(Remembering.fits) == done
+    assert len(tune("stub", SPLIT, texts).trials) == 2  # as without knowledge: the weight of interests is not walked
 
 
 def test_finished_trials_are_not_repeated_even_after_a_torn_line(tmp_path: Path) -> None:

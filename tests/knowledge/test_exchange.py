@@ -264,7 +264,9 @@ def test_clustered_interests_of_cikgrec(tmp_path: Path) -> None:
         ("k.json", "{", None, r"k\.json: not JSON"),
         ("k.json", "[" * 100_000, None, r"k\.json: not JSON"),
         ("k.parquet", "no", None, r"k\.parquet: cannot be read"),
-        ("k.csv", "a,b\n", None, r"\.jsonl, \.json and \.parquet"),
+        ("k.txt", "a,b\n", None, r"from \.jsonl, \.json, \.parquet, \.csv, \.tsv files"),
+        ("k.csv", "a,b\n1,2\n", None, r"of no known format \(it has a, b\)"),
+        ("k.csv", "user,profile\nann,Likes sea\n,Likes tea\n", None, r"k\.csv, row 3, field 'user': missing"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, name: str, text: str, format: str | None, message: str) -> None:

@@ -96,6 +96,14 @@ def test_only_keeps_one_kind(small: Knowledge) -> None:
     assert small.only("item_text").records["item"].to_list() == ["b1", "b2"]
 
 
+def test_only_keeps_several_kinds_and_the_interests_where_theirs_is_among_them(small: Knowledge) -> None:
+    texts = small.only("item_text", "user_text")
+    assert texts.records["kind"].to_list() == ["user_text", "item_text", "item_text"]
+    assert texts.interests.is_empty()
+    assert small.only("interest", "item_text").interests.equals(small.interests)
+    assert len(small.only()) == 0
+
+
 def test_shuffled_gives_whole_people_to_others_of_the_same_kinds(small: Knowledge) -> None:
     seen = set()
     for seed in range(20):
@@ -195,6 +203,19 @@ def test_check_by_date() -> None:
         assert "accepted on request" in dated(unknown).check(split, undated=True)[0]
     assert dated(None, source="person").check(split) == []
     assert Knowledge.none().check(split) == []
+
+
+def test_texts_about_items_without_a_date_are_accepted_and_said() -> None:
+    split = split_of([(0, 0), (1, 1)], [(0, 1)])
+    undated = Knowledge.from_records([Record(kind="item_text", item=str(n), text="t") for n in range(3)])
+    (warning,) = undated.check(split)
+    assert warning.startswith("3 texts about items have no date") and "may reflect what people did" in warning
+    other = Knowledge.from_records(
+        [Record(kind="item_text", item="9", text="t", as_of="0" * 16), Record(kind="user_text", user="1", text="t")]
+    )
+    with pytest.raises(DataError, match="2 of 5 knowledge records rest on unknown interactions"):
+        undated.merged(other).check(split)
+    assert len(undated.merged(other).check(split, undated=True)) == 2
 
 
 def test_check_without_a_validation_part_counts_no_record_twice() -> None:

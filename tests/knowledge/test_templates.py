@@ -7,7 +7,8 @@ import polars as pl
 
 from loreweave.data.dataset import Dataset, Interactions, Triples
 from loreweave.data.vocabulary import Vocabulary
-from loreweave.knowledge.templates import item_texts, user_texts
+from loreweave.knowledge.source import KnowledgeSource
+from loreweave.knowledge.templates import Templates, item_texts, user_texts
 
 TEXTS = pl.DataFrame({"title": ["Dune", "Emma", "Solaris", None], "text": ["Sand and spice", "A match is made!", None, " "]})
 GENRES = pl.DataFrame({"genre": ["sf|epic", "comedy", "sf", None]})
@@ -44,9 +45,30 @@ def test_item_texts() -> None:
         ("i0", "Dune. Sand and spice. genre: sf, epic. author: Frank Herbert."),
         ("i1", "Emma. A match is made! genre: comedy."),
         ("i2", "Solaris. genre: sf."),
-        ("i3", "i3."),
     ]
     assert set(knowledge.records["kind"]) == {"item_text"}
+    assert knowledge.notes == ("1 of 4 items have no text: no title, description, attribute or triple tells anything of them",)
+
+
+def test_an_item_of_which_only_the_id_is_told_has_no_text() -> None:
+    ids = ["http://dbpedia.org/resource/Snow_Crash", "17", "18", "19"]
+    log = Interactions(np.array([0, 0], np.int32), np.array([0, 1], np.int32))
+    bare = Dataset(Vocabulary(["u"]), Vocabulary(ids), log)
+    assert item_texts(bare).records.select("item", "text").rows() == [(ids[0], "Snow Crash.")]  # a resource's id is a name
+    features = pl.DataFrame({"genre": [None, None, "sf", None]})
+    titles = pl.DataFrame({"title": [None, "17", None, " "]})
+    some = Dataset(Vocabulary(["u"]), Vocabulary(ids), log, item_texts=titles, item_features=features)
+    assert item_texts(some).records["text"].to_list() == ["Snow Crash.", "17.", "18. genre: sf."]  # 17 is the title of 17
+
+
+def test_templates_are_a_source() -> None:
+    dataset = library([3, 1, 2, 5, 4, 9])
+    assert isinstance(Templates(), KnowledgeSource) and Templates().name == "templates"
+    assert Templates().infer(dataset).records.equals(item_texts(dataset).records)
+    both = Templates(users=True).infer(dataset)
+    assert both.records["kind"].value_counts().sort("kind").rows() == [("item_text", 3), ("user_text", 2)]
+    assert both.notes == item_texts(dataset).notes
+    assert Templates(users=True, items=False).infer(dataset).records.equals(user_texts(dataset).records)
 
 
 def test_user_texts_by_time() -> None:

@@ -39,7 +39,7 @@ class Known(Recommender):
 
     name = "known"
     config_class = Settings
-    uses_knowledge = True
+    knowledge_kinds = ("interest",)
     blocks: list[int]
 
     def _fit(self, train: Dataset, *rest: Any) -> None:
@@ -75,6 +75,35 @@ def model() -> Known:
 
 def items_of(frame: pl.DataFrame, user: Any) -> list[str]:
     return frame.filter(pl.col("user") == user)["item"].to_list()
+
+
+def test_a_fit_is_given_the_kinds_it_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Knowledge] = []
+    monkeypatch.setattr(Known, "_fit", lambda self, train, knowledge, *rest: seen.append(knowledge))
+    said = Knowledge.from_records(
+        [Record(kind="interest", user="1", interest="sea", text="sea"), Record(kind="user_text", user="1", text="likes the sea")]
+    )
+    data = log([0], [1])
+    assert Known().fit(data, said).interest_ids.to_list() == ["sea"]
+    monkeypatch.setattr(Known, "knowledge_kinds", ("user_text",))
+    assert Known().fit(data, said).interests.shape == (3, 0)
+    monkeypatch.setattr(Known, "knowledge_kinds", ())
+    Known().fit(data, said)
+    assert [each.records["kind"].to_list() for each in seen] == [["interest"], ["user_text"], []]
+
+
+def test_training_is_empty_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Known(), Known()
+    one.training.append({"seconds": 1.0})
+    assert other.training == []
+
+    def fail(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Known, "_fit", fail)
+    with pytest.raises(KeyboardInterrupt):
+        one.fit(log([0], [1]))
+    assert one.training == []
 
 
 class TestRecommend:

@@ -13,7 +13,7 @@ from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Vocabulary
 from loreweave.errors import ConfigError, LoreweaveError
 from loreweave.knowledge.records import Knowledge
-from loreweave.models import create, load
+from loreweave.models import MODELS, create, load
 from loreweave.models.base import Recommender
 from loreweave.models.blend import Blend, _moments, _standardised
 from loreweave.models.linear.ease import EASE
@@ -21,7 +21,8 @@ from loreweave.models.linear.ials import IALS
 from loreweave.models.linear.item_knn import ItemKNN
 from loreweave.models.linear.popular import Popular
 from loreweave.models.linear.rp3beta import RP3beta
-from loreweave.testing.checkerboard import checkerboard, checkerboard_interests
+from loreweave.testing.checkerboard import checkerboard, checkerboard_interests, checkerboard_knowledge
+from texts_model import PLACE
 
 
 @pytest.fixture
@@ -217,4 +218,14 @@ def test_saved_parts_are_folders_of_their_own(data: Dataset, tmp_path: Path) -> 
     loaded = load(tmp_path / "blend")
     assert isinstance(loaded, Blend)
     assert loaded.weights == [1.0, 0.5]
-    assert not loaded.uses_knowledge
+    assert loaded.knowledge_kinds == ()
+
+
+def test_a_blend_learns_from_every_kind_of_its_parts(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "texts", PLACE)
+    blend = create("blend", {"parts": [{"model": "texts"}, {"model": "cikg-linear"}, {"model": "ease"}]})
+    assert blend.knowledge_kinds == ("item_text", "user_text", "interest")
+    blend.fit(data, checkerboard_knowledge())
+    linear = blend.parts[1]
+    assert linear.interest_ids.to_list() == ["wine", "tea"]
+    assert "grapes" in blend.parts[0].interest_ids

@@ -16,6 +16,7 @@ from loreweave.models.linear.ease import EASE
 from loreweave.models.linear.item_knn import ItemKNN
 from loreweave.models.linear.popular import Popular
 from loreweave.testing import conformance
+from texts_model import Texts
 
 NEURAL = {"epochs": 30, "dim": 16}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -46,21 +47,31 @@ def test_a_blend_of_classical_models_conforms() -> None:
 
 def test_a_blend_of_knowledge_blind_models_says_so() -> None:
     blind = create("blend", {"parts": [{"model": "ease"}, {"model": "item-knn"}]})
-    assert not blind.uses_knowledge
+    assert blind.knowledge_kinds == ()
     assert not blind.stochastic
     conformance.check_knowledge(conformance.Case(lambda: create("blend", {"parts": [{"model": "ease"}, {"model": "item-knn"}]})))
+
+
+def test_a_model_of_texts_conforms() -> None:
+    conformance.check(Texts)
+
+
+class Confused(Popular):
+    """Learns from a kind of record that there is not."""
+
+    knowledge_kinds = ("interests",)
 
 
 class Boastful(ItemKNN):
     """Says that it uses knowledge and does not."""
 
-    uses_knowledge = True
+    knowledge_kinds = ("interest",)
 
 
 class Deaf(EASE):
     """Says that it uses knowledge, and hears none from newcomers."""
 
-    uses_knowledge = True
+    knowledge_kinds = ("interest",)
 
 
 class Untidy(ItemKNN):
@@ -104,7 +115,8 @@ class Pickler(Popular):
     ("kind", "check", "message"),
     [
         (Boastful, conformance.check_knowledge, "item-knn: says that it uses knowledge, but scores the same without it"),
-        (Deaf, conformance.check_newcomer_knowledge, "ease: says that it uses knowledge, but a newcomer's interests change nothing"),
+        (Deaf, conformance.check_newcomer_knowledge, "ease: says that it learns from interest, but what is said of a newcomer"),
+        (Confused, conformance.check_settings, "popular: knowledge_kinds name what is no kind of record: interests"),
         (Untidy, conformance.check_untouched, "item-knn: .*changed the data they were given: data"),
         (Forgetful, conformance.check_saving, "popular: scores differ after save and load"),
         (Wide, conformance.check_scores, "popular: scores are float64, not float32"),

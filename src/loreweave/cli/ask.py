@@ -73,6 +73,7 @@ def plan(
     column: options.Column = None,
     min_value: options.MinValue = None,
     k_core: options.KCore = None,
+    file_order: options.FileOrder = False,
     split: options.SplitBy = None,
     seed: options.Seed = 1,
     part: Part = "refit",
@@ -88,9 +89,9 @@ def plan(
         loreweave knowledge plan ratings.csv --task interests --lm http://127.0.0.1:8000/v1 --model qwen3-8b --store k.db
     """
     asked, speaker, price = _asked(
-        task, lm, model, store, set, prices, batch, (data.absolute(), format, column, min_value, k_core, split, seed, part)
+        task, lm, model, store, set, prices, batch, (data.absolute(), format, column, min_value, k_core, file_order, split, seed, part)
     )
-    shown = _shown(inputs.Log(data, format, column or (), min_value, k_core), split, seed, part)
+    shown = _shown(inputs.Log(data, format, column or (), min_value, k_core, file_order), split, seed, part)
     found = _plan(asked, shown, speaker, store, price)
     if json:
         print_json({"task": task, "model": speaker.model, "data_fingerprint": shown.fingerprint, **asdict(found)})
@@ -124,6 +125,7 @@ def run(
     column: options.Column = None,
     min_value: options.MinValue = None,
     k_core: options.KCore = None,
+    file_order: options.FileOrder = False,
     split: options.SplitBy = None,
     seed: options.Seed = 1,
     part: Part = "refit",
@@ -150,9 +152,9 @@ def run(
     from loreweave.knowledge.store import KnowledgeStore
 
     asked, speaker, price = _asked(
-        task, lm, model, store, set, prices, batch, (data.absolute(), format, column, min_value, k_core, split, seed, part)
+        task, lm, model, store, set, prices, batch, (data.absolute(), format, column, min_value, k_core, file_order, split, seed, part)
     )
-    shown = _shown(inputs.Log(data, format, column or (), min_value, k_core), split, seed, part)
+    shown = _shown(inputs.Log(data, format, column or (), min_value, k_core, file_order), split, seed, part)
     expected = _plan(asked, shown, speaker, store, price)
     if budget is not None and expected.price is not None and expected.price > budget and not yes:
         question = f"this may cost up to {expected.price:.4f} USD; go on until {budget} USD are spent?"

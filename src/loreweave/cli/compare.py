@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loreweave.cli import inputs, options
+from loreweave.cli import inputs, known, options
 from loreweave.cli.output import note, print_fields, print_json, print_table
 from loreweave.errors import ConfigError
 
@@ -72,8 +72,10 @@ def compare(
     column: options.Column = None,
     min_value: options.MinValue = None,
     k_core: options.KCore = None,
+    file_order: options.FileOrder = False,
     split: options.SplitBy = None,
     knowledge: options.KnowledgeFrom = "auto",
+    with_: options.With = None,
     undated: options.Undated = False,
     set: options.Set = None,
     config: options.ConfigFile = None,
@@ -101,22 +103,25 @@ def compare(
         loreweave compare ratings.csv --models cikgrec,without=cikgrec --set without.uir=false --controls "" --out runs/ablation
     """
     from loreweave.evaluate import compare as run
+    from loreweave.models import create
 
     names = model_names(models)
     ks, chosen_seeds = options.cutoffs(k or ["20,50,100"]), options.seeds(seeds)
     rates = options.numbers(noise, float, "--noise") if noise else ()
     claims = [read_claim(text) for text in claim or ()]
     chosen = inputs.settings(names, set or (), config)
+    kinds = known.kinds_of(create(model, chosen.models.get(name)) for name, model in names.items())
+    further = known.further(with_ or (), kinds)
     if resume and not (out / "manifest.json").is_file():
         raise ConfigError(f"--resume: {out} holds no comparison to go on with; leave --resume out to begin one")
-    log = inputs.Log(data, format, column or (), min_value, k_core)
+    log = inputs.Log(data, format, column or (), min_value, k_core, file_order)
     dataset = log.read()
     inputs.check_split(split)
     result = run(
         dataset,
         names,
         out,
-        knowledge=inputs.knowledge(knowledge, dataset, data, chosen.knowledge),
+        knowledge=known.knowledge(knowledge, further, dataset, data, chosen.knowledge, kinds),
         how=split,
         seeds=chosen_seeds,
         noise=rates,

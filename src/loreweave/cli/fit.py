@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loreweave.cli import inputs, options
+from loreweave.cli import inputs, known, options
 from loreweave.cli.output import note, print_fields, print_json, print_table
 from loreweave.errors import ConfigError, DataError
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from loreweave.data import Dataset, Split
-    from loreweave.knowledge import Knowledge, KnowledgeSource
+    from loreweave.knowledge.source import Known
     from loreweave.models import Recommender
 
 STAGES = ("choose", "refit")
 """Of a fit that chooses its number of epochs on validation first."""
+VALIDATION_KS = (10, 20)
+"""Cuts of the metrics on validation."""
 
 ModelName = Annotated[
     str,
@@ -39,12 +42,14 @@ def fit(
     column: options.Column = None,
     min_value: options.MinValue = None,
     k_core: options.KCore = None,
+    file_order: options.FileOrder = False,
     split: options.SplitBy = None,
     all_data: Annotated[
         bool, typer.Option("--all-data", rich_help_panel=options.DATA, help="Learn from everything; no test part is kept out.")
     ] = False,
     seed: options.Seed = 1,
     knowledge: options.KnowledgeFrom = "auto",
+    with_: options.With = None,
     undated: options.Undated = False,
     set: options.Set = None,
     config: options.ConfigFile = None,
@@ -65,17 +70,18 @@ def fit(
     given = inputs.settings({model: model}, set or (), config)
     chosen = given.models.get(model, {})
     kind = create(model, chosen)  # a wrong setting or place is told before anything is read
-    choice, stored = inputs.taken_by(kind, knowledge, given.knowledge)
+    choice, stored = known.taken_by(kind, knowledge, given.knowledge)
+    names = known.further(with_ or (), kind.knowledge_kinds)
     out = out.absolute()
     check_replaceable(out, "model")
     for name in STAGES:
         check_replaceable(_checkpoint(out, name), "checkpoint")
-    log = inputs.Log(data, format, column or (), min_value, k_core)
+    log = inputs.Log(data, format, column or (), min_value, k_core, file_order)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
-    source = inputs.knowledge(choice, dataset, data, stored)
+    source = known.knowledge(choice, names, dataset, data, stored, kind.knowledge_kinds)
     whole = dataset if all_data else parts.refit
-    fitted = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
+    fitted, metrics = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
     fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
     fitted.save(out)
     _remove_checkpoints(out)
@@ -90,7 +96,8 @@ def fit(
         },
         "interests": len(fitted.interest_ids),
         "settings": fitted.config.model_dump(mode="json"),
-        "seconds": fitted.seconds_to_fit,
+        "seconds": _seconds(fitted),
+        "metrics": metrics,
         "data_fingerprint": fitted.data_fingerprint,
     }
     if json:
@@ -100,7 +107,8 @@ def fit(
         f"{whole.n_users:,} users, {whole.n_items:,} items, {len(whole.interactions):,} interactions ({fitted.origin['part']})"
     )
     told["settings"] = ", ".join(f"{key}={value}" for key, value in told["settings"].items()) or "none"
-    told["seconds"] = f"{fitted.seconds_to_fit:.2f}"
+    told["seconds"] = ", ".join(f"{value:.2f} ({part})" for part, value in told["seconds"].items())
+    told["metrics"] = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "none: nothing was chosen on validation"
     print_fields({key.replace("_", " "): value for key, value in told.items()})
 
 
@@ -109,26 +117,37 @@ def _fit(
     settings: Mapping[str, Any],
     split: Split,
     whole: Dataset,
-    source: Knowledge | KnowledgeSource,
+    source: Known,
     undated: bool,
     out: Path,
     resume: bool,
-) -> Recommender:
-    """Fit on `whole`; a model that chooses settings on validation (its number of epochs) first chooses them on the split's train."""
-    from loreweave.models import Recommender, create, model_class
+) -> tuple[Recommender, dict[str, float]]:
+    """Fit on `whole`; a model that chooses settings on validation (its number of epochs) first chooses them on the split's train.
 
-    kind = model_class(name)
+    Returns:
+        The model, and what the one that chose scores on validation: `recall@10`, `ndcg@20`, …; nothing where nothing is chosen.
+    """
+    from loreweave.evaluate import evaluate as judge
+    from loreweave.models import Recommender, create
+
+    first = create(name, settings)
     chosen: dict[str, Any] = {}
-    if kind.chosen_settings is not Recommender.chosen_settings:
-        known = inputs.known_at(source, split.train, split, undated=undated)
-        chosen = _fit_one(create(name, settings), split.train, known, split.valid, _checkpoint(out, "choose"), resume).chosen_settings()
+    metrics: dict[str, float] = {}
+    if type(first).chosen_settings is not Recommender.chosen_settings:
+        told = known.known_at(source, split.train, split, undated=undated, kinds=first.knowledge_kinds)
+        first.fit(split.train, told, split.valid, checkpoint=_checkpoint(out, "choose"), resume=resume)
+        chosen = first.chosen_settings()
+        metrics = judge(first, split.valid, ks=VALIDATION_KS).metrics if len(split.valid) else {}
         note(f"chosen on validation: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
-    known = inputs.known_at(source, whole, split, undated=undated)
-    return _fit_one(create(name, {**settings, **chosen}), whole, known, None, _checkpoint(out, "refit"), resume)
+    model = create(name, {**settings, **chosen})
+    told = known.known_at(source, whole, split, undated=undated, kinds=model.knowledge_kinds)
+    return model.fit(whole, told, None, checkpoint=_checkpoint(out, "refit"), resume=resume), metrics
 
 
-def _fit_one(model: Recommender, train: Dataset, known: Knowledge, valid: Any, checkpoint: Path, resume: bool) -> Recommender:
-    return model.fit(train, known, valid, checkpoint=checkpoint, resume=resume)
+def _seconds(fitted: Recommender) -> dict[str, float]:
+    """`fit`, and `epoch`, the median, of a model trained by epochs."""
+    epochs = [row["seconds"] for row in fitted.training]
+    return {"fit": fitted.seconds_to_fit or 0.0, **({"epoch": statistics.median(epochs)} if epochs else {})}
 
 
 def _seeded(name: str, seed: int) -> dict[str, Any]:
@@ -170,9 +189,11 @@ def tune(
     column: options.Column = None,
     min_value: options.MinValue = None,
     k_core: options.KCore = None,
+    file_order: options.FileOrder = False,
     split: options.SplitBy = None,
     seed: options.Seed = 1,
     knowledge: options.KnowledgeFrom = "auto",
+    with_: options.With = None,
     undated: options.Undated = False,
     set: options.Set = None,
     config: options.ConfigFile = None,
@@ -190,15 +211,16 @@ def tune(
     given = inputs.settings({model: model}, set or (), config)
     settings = given.models.get(model, {})
     kind = create(model, settings)
-    choice, stored = inputs.taken_by(kind, knowledge, given.knowledge)
+    choice, stored = known.taken_by(kind, knowledge, given.knowledge)
+    names = known.further(with_ or (), kind.knowledge_kinds)
     if out is not None and out.suffix != ".toml":
         raise ConfigError(f"--out {out}: name a .toml file")
-    log = inputs.Log(data, format, column or (), min_value, k_core)
+    log = inputs.Log(data, format, column or (), min_value, k_core, file_order)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
-    source = inputs.knowledge(choice, dataset, data, stored)
-    known = inputs.known_at(source, parts.train, parts, undated=undated)
-    found = evaluation.tune(model, parts, known, settings={**_seeded(model, seed), **settings}, metric=metric, trials=trials, folder=folder)
+    source = known.knowledge(choice, names, dataset, data, stored, kind.knowledge_kinds)
+    told = known.known_at(source, parts.train, parts, undated=undated, kinds=kind.knowledge_kinds)
+    found = evaluation.tune(model, parts, told, settings={**_seeded(model, seed), **settings}, metric=metric, trials=trials, folder=folder)
     if out is not None:
         _write_toml(out, model, found.settings)
     if json:
@@ -280,7 +302,7 @@ def _split_of(fitted: Recommender, folder: Path, log: inputs.Log) -> Split:
     if "split" not in origin:
         raise DataError(f"{folder}: its manifest does not say which split it was fitted for; fit it with `loreweave fit` or `compare`")
     filters, made = origin.get("filters", {}), origin["split"]
-    log = inputs.Log(log.path, log.format, log.column, filters.get("min_value"), filters.get("k_core"))
+    log = inputs.Log(log.path, log.format, log.column, filters.get("min_value"), filters.get("k_core"), filters.get("file_order", False))
     parts = inputs.choose_split(log.read(), made["how"], made["seed"], made["settings"])
     if fitted.data_fingerprint not in (parts.fingerprint, parts.train.fingerprint):
         raise DataError(

@@ -1,4 +1,4 @@
-"""From what was typed to what the library takes: a dataset, a split, knowledge, settings."""
+"""From what was typed to what the library takes: a dataset, a split, settings."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loreweave.cli import options
 from loreweave.cli.output import note
-from loreweave.config import build, merge, parse_assignments, read_toml
+from loreweave.config import merge, parse_assignments, read_toml
 from loreweave.errors import ConfigError
 
 if TYPE_CHECKING:
     from loreweave.data import Dataset, Split
-    from loreweave.knowledge import Knowledge, KnowledgeSource
-    from loreweave.models import Recommender
 
 COMMANDS = ("compare", "demo", "evaluate", "fit", "tune")
 """Those that take a TOML file, and so may have a table in it."""
@@ -30,85 +28,30 @@ class Log:
     column: Sequence[str] = ()
     min_value: float | None = None
     k_core: int | None = None
+    file_order: bool = False
 
     @property
     def filters(self) -> dict[str, Any]:
         """For the manifest of a model: what a later reading must repeat."""
-        return {"min_value": self.min_value, "k_core": self.k_core}
+        return {"min_value": self.min_value, "k_core": self.k_core, **({"file_order": True} if self.file_order else {})}
 
     def read(self) -> Dataset:
         """The dataset, filtered; its notes go to standard error.
 
         Raises:
-            DataError: it cannot be read, or nothing is left of it.
+            DataError: it cannot be read, nothing is left of it, or it has an order of its own where that of the rows was asked for.
         """
         from loreweave import data
 
         dataset = data.read(self.path, format=self.format, columns=options.columns(self.column))
+        if self.file_order:
+            dataset = data.in_file_order(dataset)
         if self.min_value is not None:
             dataset = data.at_least(dataset, self.min_value)
         if self.k_core is not None:
             dataset = data.k_core(dataset, self.k_core)
         note(*dataset.notes)
         return dataset
-
-
-def knowledge(choice: str, dataset: Dataset, path: Path, settings: Mapping[str, Any]) -> Knowledge | KnowledgeSource:
-    """What `--knowledge` asks for: records that were read, or a source that can be asked.
-
-    Args:
-        settings: `knowledge.…`, of a store.
-
-    Raises:
-        DataError: there is nothing to read where it was asked for.
-        ConfigError: settings for something else than a store.
-    """
-    from loreweave.knowledge import Knowledge, Statistical, beside, read
-
-    folder = path if path.is_dir() else path.parent
-    if choice.endswith(".db"):
-        from loreweave.knowledge.recorded import StoredAnswers, StoredConfig
-
-        return StoredAnswers(choice, build(StoredConfig, settings, where="knowledge"))
-    if settings:
-        raise ConfigError(f"knowledge.{next(iter(settings))}: only a store has settings; give one with --knowledge FILE.db")
-    if choice == "none":
-        return Knowledge.none()
-    if choice == "statistical":
-        return Statistical()
-    if choice == "auto" and not beside(folder):
-        note("no knowledge lies beside the data; interests are inferred by statistics over texts, attributes and triples")
-        return Statistical()
-    found = read(folder if choice in ("auto", "beside") else choice, dataset)
-    note(*found.notes)
-    return found
-
-
-def known_at(source: Knowledge | KnowledgeSource, learnt_from: Dataset, split: Split, *, undated: bool) -> Knowledge:
-    """Knowledge that rests on nothing but what may be seen where a model learns from a part; warnings are noted.
-
-    Raises:
-        DataError: recorded knowledge may have seen the test part, and `undated` is not set.
-    """
-    from loreweave.knowledge import Knowledge
-    from loreweave.knowledge.source import known_about
-
-    known, warnings = known_about(source, learnt_from, split, undated=undated)
-    note(*(() if isinstance(source, Knowledge) else known.notes), *warnings)
-    return known
-
-
-def taken_by(model: Recommender, choice: str, settings: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """`--knowledge` and its settings as one model takes them: none where it uses none.
-
-    Raises:
-        ConfigError: knowledge was asked for by name, and the model uses none.
-    """
-    if model.uses_knowledge:
-        return choice, settings
-    if choice not in ("auto", "none"):
-        raise ConfigError(f"--knowledge {choice}: {model.name} uses no knowledge; leave --knowledge out, or choose another model")
-    return "none", {}
 
 
 class Settings(NamedTuple):

@@ -85,7 +85,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         return None
     tables = read_toml(path)
     command = context.info_name or ""
-    known = {parameter.name: parameter for parameter in context.command.params}
+    known = {(parameter.name or "").rstrip("_"): parameter for parameter in context.command.params}
     defaults: dict[str, Any] = {}
     table = tables.get(command, {})
     if not isinstance(table, Mapping):
@@ -128,6 +128,14 @@ KCore = Annotated[
         "--k-core", min=1, rich_help_panel=DATA, help="Drop users and items with fewer interactions than this, until none is left."
     ),
 ]
+FileOrder = Annotated[
+    bool,
+    typer.Option(
+        "--file-order",
+        rich_help_panel=DATA,
+        help="The rows lie in the order in which they happened, though no column says so (a log with neither time nor order).",
+    ),
+]
 SplitBy = Annotated[
     str | None,
     typer.Option(
@@ -145,9 +153,20 @@ KnowledgeFrom = Annotated[
         "--knowledge",
         metavar="SOURCE",
         rich_help_panel=LEARNING,
-        help="Where the knowledge comes from: beside (what lies with the data), a folder, a store (.db) that `knowledge run` wrote "
-        "(--set knowledge.model, knowledge.encoder, knowledge.interests), statistical (over texts, attributes and triples, no language "
-        "model), none, or auto: beside where something lies there, else statistical.",
+        help="Where the knowledge comes from: beside (what lies with the data), a folder, a table of records or texts (--set "
+        "knowledge.model), a store (.db) that `knowledge run` wrote (--set knowledge.model, knowledge.encoder, knowledge.interests), "
+        "statistical (interests over texts, attributes and triples, no language model), none, or auto: of what the models learn from, what "
+        "lies beside the data, else interests by statistics and texts about items by template.",
+    ),
+]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="NAME",
+        rich_help_panel=LEARNING,
+        help="Further knowledge, with commas or repeated: user_profiles (a table of texts about users beside the data, whose date is not "
+        "known, so that they may have seen the test part), user_templates (texts about users by template).",
     ),
 ]
 Undated = Annotated[

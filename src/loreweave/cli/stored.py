@@ -50,6 +50,7 @@ def check(
     column: options.Column = None,
     min_value: options.MinValue = None,
     k_core: options.KCore = None,
+    file_order: options.FileOrder = False,
     split: options.SplitBy = None,
     seed: options.Seed = 1,
     model: Annotated[str | None, typer.Option("--model", help="Answers of this model alone.")] = None,
@@ -75,7 +76,7 @@ def check(
     with KnowledgeStore.open(store) as answers:
         asked = answers.frame(model=model)
     said = asked.filter(pl.col("status") == "done")
-    cut = inputs.choose_split(inputs.Log(data, format, column or (), min_value, k_core).read(), split, seed, {})
+    cut = inputs.choose_split(inputs.Log(data, format, column or (), min_value, k_core, file_order).read(), split, seed, {})
     seen = {part.fingerprint: part for part in (cut.train, cut.refit)}
     ours = said.filter(pl.col("as_of").is_in(list(seen)))
     if ours.is_empty():

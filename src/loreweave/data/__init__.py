@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loreweave.data.dataset import Dataset, Interactions, Triples
-from loreweave.data.filters import at_least, k_core
+from loreweave.data.filters import at_least, in_file_order, k_core
 from loreweave.data.reading import inspect, read
 from loreweave.data.simulate import World, simulate  # here and not lazily: module and function share a name
 from loreweave.data.split import Split
@@ -20,6 +20,7 @@ __all__ = [
     "World",
     "at_least",
     "from_frame",
+    "in_file_order",
     "inspect",
     "k_core",
     "read",

@@ -1,4 +1,5 @@
-"""Filters: what they take out is counted, vocabularies are re-coded to what remains, the catalogue and its triples follow."""
+"""Filters: what they take out is counted, vocabularies are re-coded to what remains, the catalogue and its triples follow; and the order
+of a log by the caller's word."""
 
 from __future__ import annotations
 
@@ -54,6 +55,22 @@ def at_least(dataset: Dataset, value: float) -> Dataset:
     users = np.bincount(log.user[rows], minlength=dataset.n_users) > 0
     items = np.bincount(log.item[rows], minlength=dataset.n_items) > 0
     return _restrict(dataset, rows, users, items, f"value at least {value:g}")
+
+
+def in_file_order(dataset: Dataset) -> Dataset:
+    """The same log, whose rows are said to be in the order in which they happened: `order` is the number of the row, from 0.
+
+    For logs that lie in order but have no column that says so. Nothing can be checked: the caller's word is noted.
+
+    Raises:
+        DataError: the log has a time or an order of its own.
+    """
+    log = dataset.interactions
+    own = "a time" if log.time is not None else "an order" if log.order is not None else None
+    if own is not None:
+        raise DataError(f"{dataset.name}: the log has {own} of its own; leave --file-order (in_file_order) out")
+    ordered = replace(log, order=np.arange(len(log), dtype=np.int32))
+    return dataset.with_interactions(ordered).noted("the order of the rows in the file is taken for the order in which they happened")
 
 
 def _restrict(dataset: Dataset, rows: Mask, users: Mask, items: Mask, what: str) -> Dataset:

@@ -106,7 +106,10 @@ def leave_last_out(dataset: Dataset, rng: np.random.Generator) -> Cut:
     clock = log.time if log.time is not None else log.order
     place = log.order if log.order is not None else np.zeros(len(log), dtype=np.int32)
     if clock is None:
-        raise DataError(f"{dataset.name}: leave_last_out needs a time or an order; use given, ratio or cold_items")
+        raise DataError(
+            f"{dataset.name}: leave_last_out needs a time or an order; where the rows of the file lie in order say so with "
+            "--file-order (data.in_file_order), else use given, ratio or cold_items"
+        )
     positive = _positive(log)
     rows = np.lexsort((place, clock, log.user))  # stable: ties keep the order of the file
     user, wanted = log.user[rows], positive[rows]

@@ -24,7 +24,7 @@ from loreweave.evaluate.summary import Claim
 from loreweave.evaluate.tuning import Tuned, tune
 from loreweave.files import read_manifest, write_json
 from loreweave.knowledge.records import Knowledge
-from loreweave.knowledge.source import KnowledgeSource, known_about
+from loreweave.knowledge.source import KnowledgeSource, Known, known_about
 from loreweave.models import model_class
 from loreweave.models.base import Recommender
 from loreweave.progress import track
@@ -40,7 +40,7 @@ def compare(
     models: Sequence[str] | Mapping[str, str],
     out: Path | str,
     *,
-    knowledge: Knowledge | KnowledgeSource | None,
+    knowledge: Known | None,
     how: str | None = None,
     seeds: Sequence[int] = (1, 2, 3),
     noise: Sequence[float] = (),
@@ -58,13 +58,14 @@ def compare(
 ) -> dict[str, Any]:
     """Run a comparison, or go on with one, and write `results.json`, `report.html` and a folder for each model into `out`.
 
-    The folder `out/<model>` holds the arm `real` (`none` for a knowledge-blind model) of the first seed, fitted on train + validation.
+    The folder `out/<model>` holds the arm `real` (`none` for a model without knowledge) of the first seed, fitted on train + validation. A
+    model is given the records of its own kinds (`Recommender.knowledge_kinds`), and runs once, as `none`, where there are none of them.
 
     Args:
         dataset: filtered as it is to be.
         models: registered names; or a name of one's own → registered name, so that one model can run under several settings.
         out: a new folder, or that of an earlier comparison: what is finished there under the same data, settings and version is taken over.
-        knowledge: records, or a source, which is asked on train while choosing and on train + validation at the refit.
+        knowledge: records, a source, which is asked on train while choosing and on train + validation at the refit, or several together.
         how, split_options: as for `loreweave.data.split`.
         seeds: of the split, of the models, and of the shuffled and noised arms.
         noise: rates of further arms, `noised-30` for 0.3.
@@ -108,13 +109,8 @@ def compare(
     _check_folder(plan.out)
     rounds, warnings = _rounds(dataset, knowledge, plan.seeds, how, split_options, undated)
     write_json(plan.out / "manifest.json", plan.manifest(dataset, finished=False))
-    if not any(len(each.refitting) for each in rounds):
-        plan.knows = dict.fromkeys(names, False)
-        kept = [claim for claim in family if {claim.better[1], claim.worse[1]} == {"none"}]
-        warnings.append(
-            f"there is no knowledge here: every model ran without, and {len(family) - len(kept)} tests that need it were left out"
-        )
-        family = kept
+    family, told = plan.keep_to({kind for each in rounds for kind in each.refitting.records["kind"].unique()}, family)
+    warnings += told
     if any(claim.worse[1] == "shuffled" for claim in family) and plan.permutations < PERMUTATIONS:
         warnings.append(
             f"what is said against shuffled knowledge rests on {len(plan.seeds)} shuffles; --permutations {PERMUTATIONS} bounds what wrong "
@@ -146,7 +142,7 @@ def _check_folder(out: Path) -> None:
 
 def _rounds(
     dataset: Dataset,
-    knowledge: Knowledge | KnowledgeSource | None,
+    knowledge: Known | None,
     seeds: Sequence[int],
     how: str | None,
     split_options: Mapping[str, Any],
@@ -156,13 +152,13 @@ def _rounds(
 
     rounds: list[Round] = []
     warnings: list[str] = []
-    asked: dict[str, Knowledge] = {}
+    asked: dict[tuple[int, str], Knowledge] = {}
 
-    def infer(part: Dataset) -> Knowledge:
-        assert not isinstance(knowledge, Knowledge | None)
-        if part.fingerprint not in asked:
-            asked[part.fingerprint] = knowledge.infer(part)
-        return asked[part.fingerprint]
+    def infer(source: KnowledgeSource, part: Dataset) -> Knowledge:
+        key = id(source), part.fingerprint
+        if key not in asked:
+            asked[key] = source.infer(part)
+        return asked[key]
 
     for seed in track(seeds, "splitting and asking"):
         made = cut(dataset, how, seed=seed, **split_options)
@@ -194,9 +190,9 @@ def _run(plan: Plan, rounds: Sequence[Round], ks: Sequence[int]) -> tuple[list[F
         if place not in tuned:
             same_test = each.split.test_fingerprint == rounds[0].split.test_fingerprint
             tuned[place] = _choose(plan, name, each, chosen_for, tuned.get((name, plan.seeds[0], chosen_for)) if same_test else None)
-        first = each is rounds[0] and number is None and arm == ("real" if plan.knows[name] else "none")
+        first = each is rounds[0] and number is None and arm == ("real" if plan.kinds[name] else "none")
         origin = {"filters": plan.filters, "split": each.split.describe(), "part": "refit", "data": each.split.train.name}
-        settings, refitted_on = tuned[place].settings, _knowledge_of(plan, arm, each, number)
+        settings, refitted_on = tuned[place].settings, _knowledge_of(plan, name, arm, each, number)
         drawn = negatives[each.seed]
         cell = Cell(name, plan.names[name], arm, each.seed, number, settings, each.split, refitted_on, ks, drawn, first, origin)
         found.append(run(cell, cell.key(each.data), plan.out))
@@ -211,7 +207,7 @@ def _negatives(plan: Plan, each: Round) -> Negatives | None:
 def _arms(plan: Plan, name: str, first: bool) -> Iterator[tuple[str, int | None]]:
     for arm in plan.arms(name):
         yield arm, None
-    if first and plan.knows[name]:
+    if first and plan.kinds[name]:
         for number in range(plan.permutations):
             yield "shuffled", number
 
@@ -232,20 +228,22 @@ def _choose(plan: Plan, name: str, each: Round, arm: str, first: Tuned | None) -
     return tune(plan.names[name], each.split, knowledge, settings=fixed, metric=plan.metric, grid=grid, folder=folder)
 
 
-def _knowledge_of(plan: Plan, arm: str, each: Round, permutation: int | None) -> Knowledge:
+def _knowledge_of(plan: Plan, name: str, arm: str, each: Round, permutation: int | None) -> Knowledge:
+    """Of one arm: records of the kinds that the row's model learns from, so that others neither change its cells nor its shuffles."""
     if arm == "none":
         return Knowledge.none()
+    own = each.refitting.only(*plan.kinds[name])
     if arm == "shuffled":
-        return each.refitting.shuffled(each.seed if permutation is None else FIRST_PERMUTATION + permutation)
+        return own.shuffled(each.seed if permutation is None else FIRST_PERMUTATION + permutation)
     if arm in plan.noise:
-        return each.refitting.noised(plan.noise[arm], each.seed)
-    return each.refitting
+        return own.noised(plan.noise[arm], each.seed)
+    return own
 
 
 def _result(
     plan: Plan,
     dataset: Dataset,
-    knowledge: Knowledge | KnowledgeSource | None,
+    knowledge: Known | None,
     rounds: Sequence[Round],
     family: Sequence[Claim],
     found: Sequence[Found],
@@ -261,7 +259,7 @@ def _result(
     return {
         "results": [{key: one.row[key] for key in shown} for one in found if one.cell.permutation is None],
         "tests": summary.paired_tests(values, family) if family else [],
-        "groups": summary.group_gains(values, [name for name in plan.names if plan.knows[name] and "none" in plan.controls], plan.metric),
+        "groups": summary.group_gains(values, plan.knowing if "none" in plan.controls else [], plan.metric),
         "popularity": summary.group_rows(found, "item popularity", both),
         "activity": summary.group_rows(found, "user activity", both),
         "permutations": summary.permutation_rows(found, plan.metric),

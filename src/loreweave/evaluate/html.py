@@ -100,6 +100,7 @@ def _protocol(result: Result) -> str:
     options = joined(f"{key} {value}" for key, value in split["settings"].items())
     sizes = f"{split['train']:,} train, {split['valid']:,} validation, {split['test']:,} test interactions (seed {split['seed']})"
     asked = "asked on train while choosing, on train + validation at the refit" if knowledge["asked"] else "recorded"
+    asked = f"recorded in part, in part {asked}" if knowledge["asked"] and knowledge["recorded"] else asked
     told = [
         ("split", f"{split['how']}{f' ({options})' if options else ''}: {sizes}"),
         ("split counts", joined((f"{value:,} {key}" for key, value in split["counts"].items() if value), "; ") or "nothing left out"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ class Plan:
         noise: arm → rate.
         controls: arms beside `real` that are run, of `none` and `shuffled`.
         negatives: how many random items held-out ones are ranked among as well, 0 for full ranking alone.
-        knows: by name, whether the model uses knowledge; set by `check`.
+        kinds: by name, the kinds of record that the model is given; none where it is knowledge-blind or there are none of its kinds. Set by
+            `check` and `keep_to`.
     """
 
     names: dict[str, str]
@@ -44,7 +45,7 @@ class Plan:
     out: Path
     controls: tuple[str, ...] = ("none", "shuffled")
     negatives: int = 0
-    knows: dict[str, bool] = field(default_factory=dict)
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def check(self, claims: Sequence[tuple[str, str, str]], ks: Sequence[int]) -> list[Claim]:
         """See that everything can be made before hours are spent, and name the family of tests.
@@ -68,14 +69,39 @@ class Plan:
         for name in self.names:
             if name in FOLDERS or name.strip(". ") != name or "/" in name or "\\" in name:
                 raise ConfigError(f"{name!r} cannot be the name of a folder beside {', '.join(FOLDERS)}; choose another")
-        self.knows = {name: create(model, self.fixed(name, self.seeds[0])).uses_knowledge for name, model in self.names.items()}
-        knowing = [name for name in self.names if self.knows[name]]
-        family = [Claim((name, "real"), (name, other), self.metric) for name in knowing for other in self.controls]
+        self.kinds = {name: create(model, self.fixed(name, self.seeds[0])).knowledge_kinds for name, model in self.names.items()}
+        family = [Claim((name, "real"), (name, other), self.metric) for name in self.knowing for other in self.controls]
         for better, worse, metric in claims:
             family.append(Claim(self._side(better), self._side(worse), metric))
         for name in (self.metric, *(claim.metric for claim in family)):
             parse_metric(name)
         return family
+
+    @property
+    def knowing(self) -> list[str]:
+        """Names whose model is given knowledge."""
+        return [name for name in self.names if self.kinds[name]]
+
+    def keep_to(self, held: Collection[str], family: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
+        """Run a model once, as `none`, where the knowledge holds no record of its kinds.
+
+        Args:
+            held: kinds of record that there are.
+            family: the tests that were named.
+
+        Returns:
+            The tests whose sides are still run, and warnings that say which model found none of its kinds.
+        """
+        silent = [name for name in self.knowing if not set(self.kinds[name]) & set(held)]
+        if not silent:
+            return list(family), []
+        told = "; ".join(f"{name} learns from {' and '.join(self.kinds[name])}" for name in silent)
+        self.kinds |= dict.fromkeys(silent, ())
+        kept = [claim for claim in family if all(arm in self.arms(name) for name, arm in (claim.better, claim.worse))]
+        lost = f"{len(family) - len(kept)} tests that need it were left out"
+        if not held:
+            return kept, [f"there is no knowledge here: every model ran without, and {lost}"]
+        return kept, [f"{told}, of which the knowledge holds none (it holds {', '.join(sorted(held))}): run without, and {lost}"]
 
     def _side(self, text: str) -> tuple[str, str]:
         name, _, arm = text.rpartition(" ")
@@ -86,7 +112,7 @@ class Plan:
 
     def arms(self, name: str) -> list[str]:
         """The arms of a row's model, `real` first: the others keep its settings."""
-        return ["real", *self.controls, *self.noise] if self.knows[name] else ["none"]
+        return ["real", *self.controls, *self.noise] if self.kinds[name] else ["none"]
 
     def fixed(self, name: str, seed: int) -> dict[str, Any]:
         """The caller's settings, and the run's seed where the model has one."""

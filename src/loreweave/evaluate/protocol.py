@@ -21,7 +21,7 @@ from loreweave.evaluate.sampled import sampled_protocol
 from loreweave.evaluate.statistics import CONFIDENCE, RESAMPLES
 from loreweave.evaluate.summary import Claim
 from loreweave.knowledge.records import Knowledge
-from loreweave.knowledge.source import KnowledgeSource
+from loreweave.knowledge.source import Known, together
 
 PACKAGES = ("numpy", "scipy", "polars", "torch")
 BY_THE_FIT = "what a fit chooses itself (epochs, weights of a blend), by ndcg@20 on validation unless its `valid_metrics` say otherwise"
@@ -47,7 +47,7 @@ class Round:
 def protocol(
     plan: Plan,
     dataset: Dataset,
-    knowledge: Knowledge | KnowledgeSource | None,
+    knowledge: Known | None,
     rounds: Sequence[Round],
     family: Sequence[Claim],
     found: Sequence[Found],
@@ -73,7 +73,8 @@ def protocol(
         "counts": counts,
         "knowledge": {
             "sources": _sources(first.refitting),
-            "asked": knowledge is not None and not isinstance(knowledge, Knowledge),
+            "asked": bool(together(knowledge).sources),
+            "recorded": bool(together(knowledge).records),
             "records": len(first.refitting),
             "interests": first.refitting.interests.height,
             "fingerprint": fingerprints.of_knowledge(first.refitting),

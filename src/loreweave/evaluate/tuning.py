@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from loreweave.evaluate import fingerprints
 from loreweave.evaluate.evaluation import mean_metric
 from loreweave.evaluate.metrics import parse_metric
 from loreweave.knowledge.records import Knowledge
-from loreweave.knowledge.source import KnowledgeSource
+from loreweave.knowledge.source import Known, Together, known_about
 from loreweave.models import create, model_class
 from loreweave.progress import track
 
@@ -50,7 +51,7 @@ class Tuned:
 def tune(
     model: str,
     split: Split,
-    knowledge: Knowledge | KnowledgeSource | None = None,
+    knowledge: Known | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
     metric: str = "ndcg@20",
@@ -65,8 +66,9 @@ def tune(
 
     Args:
         model: a registered name.
-        knowledge: records that were checked against the split, or a source, which is asked on `split.train`. Without any records the
-            settings that mean nothing then (`Recommender.knowledge_settings`) stay at their defaults.
+        knowledge: records that were checked against the split, or a source, which is asked on `split.train`, or several together, whose
+            records are checked here. Records of other kinds than the model learns from are left aside. Without any the settings that mean
+            nothing then (`Recommender.knowledge_settings`) stay at their defaults.
         settings: fixed by the caller; they leave the grid.
         metric: on validation, for example `recall@50`.
         grid: setting → values, instead of the model's own.
@@ -75,20 +77,26 @@ def tune(
 
     Raises:
         ConfigError: no such model, setting or metric.
-        DataError: the split has no validation part.
+        DataError: the split has no validation part, or records among several sources may have seen the test part.
         MissingExtra: `trials` is less than the grid has, and optuna is not installed.
     """
     parse_metric(metric)
     fixed = dict(settings or {})
     if len(split.valid) == 0:
         raise DataError("the split has no validation part to choose settings on; split with more data, or fit without tuning")
-    if not isinstance(knowledge, Knowledge):
+    if isinstance(knowledge, Together):
+        knowledge, told = known_about(knowledge, split.train, split)
+        for text in told:
+            warnings.warn(text, stacklevel=2)
+    elif not isinstance(knowledge, Knowledge):
         knowledge = Knowledge.none() if knowledge is None else knowledge.infer(split.train)
+    unfitted = create(model, fixed)
+    knowledge = knowledge.only(*unfitted.knowledge_kinds)
     walked = walked_grid(model, split.train, knowledge, fixed, grid)
     context = {
         "version": loreweave.__version__,
         "model": model,
-        "config": create(model, fixed).config.model_dump(mode="json"),
+        "config": unfitted.config.model_dump(mode="json"),
         "metric": metric,
         "train": fingerprints.of_dataset(split.train),
         "valid": fingerprints.of_interactions(split.valid),

@@ -6,8 +6,9 @@ from loreweave.knowledge import labels, templates
 from loreweave.knowledge.files import load, read_records, save
 from loreweave.knowledge.published import beside, read
 from loreweave.knowledge.records import Knowledge, Record
-from loreweave.knowledge.source import KnowledgeSource
+from loreweave.knowledge.source import KnowledgeSource, Together
 from loreweave.knowledge.statistical import Statistical, StatisticalConfig
+from loreweave.knowledge.templates import Templates
 
 __all__ = [
     "Knowledge",
@@ -15,6 +16,8 @@ __all__ = [
     "Record",
     "Statistical",
     "StatisticalConfig",
+    "Templates",
+    "Together",
     "beside",
     "labels",
     "load",

@@ -50,7 +50,7 @@ def read(path: Path | str, dataset: Dataset) -> Knowledge:
         found += [read_records(path / name) for name in RECORD_FILES if (path / name).is_file()]
     if not found:
         raise DataError.at(f"no knowledge here (looked for {INTERESTS_FILE}, {', '.join(RECORD_FILES)} and manifest.json)", path=path)
-    return _of_known(reduce(Knowledge.merged, found), dataset)
+    return of_known(reduce(Knowledge.merged, found), dataset)
 
 
 def beside(path: Path | str) -> bool:
@@ -90,7 +90,8 @@ def _train(folder: Path) -> Dataset | None:
     return published.with_interactions(log.take((log.extra["part"] == "train").to_numpy()))
 
 
-def _of_known(knowledge: Knowledge, dataset: Dataset) -> Knowledge:
+def of_known(knowledge: Knowledge, dataset: Dataset) -> Knowledge:
+    """The records of users and items that `dataset` knows; those of others are left out and counted in `notes`."""
     records, notes = knowledge.records, list(knowledge.notes)
     for column, vocabulary in (("user", dataset.users), ("item", dataset.items)):
         known = pl.Series(vocabulary.encode(records[column]) >= 0) | records[column].is_null()

@@ -137,9 +137,10 @@ class Knowledge:
     def __len__(self) -> int:
         return self.records.height
 
-    def only(self, kind: str) -> Knowledge:
-        """The records of one kind."""
-        return replace(self, records=self.records.filter(pl.col("kind") == kind))
+    def only(self, *kinds: str) -> Knowledge:
+        """The records of these kinds; the interests stay where theirs is among them."""
+        interests = self.interests if "interest" in kinds else self.interests.clear()
+        return replace(self, records=self.records.filter(pl.col("kind").is_in(list(kinds))), interests=interests)
 
     def shuffled(self, seed: int) -> Knowledge:
         """The same records given to other people: users are permuted among those who have any, and so are items.
@@ -244,6 +245,8 @@ class Knowledge:
     def check(self, split: Split, *, undated: bool = False) -> list[str]:
         """See that nothing here rests on interactions held out for test.
 
+        A text about an item that has no date at all is about no person, and is accepted with a warning.
+
         Args:
             undated: accept records whose date is unknown or is another split's.
 
@@ -253,10 +256,11 @@ class Knowledge:
         Raises:
             DataError: records are undated or rest on another split, and `undated` is not set.
         """
-        dated = self.records.filter(pl.col("source") != "person")["as_of"]
-        warnings = []
+        sourced = self.records.filter(pl.col("source") != "person")
+        dated, warnings = sourced["as_of"], []
+        about_items = int(sourced.select(((pl.col("kind") == "item_text") & pl.col("as_of").is_null()).sum()).item())
         rests_on_both = int((dated == split.fingerprint).sum())
-        foreign = len(dated) - int(dated.is_in([split.fingerprint, split.train.fingerprint]).sum())
+        foreign = len(dated) - int(dated.is_in([split.fingerprint, split.train.fingerprint]).sum()) - about_items
         if foreign and not undated:
             raise DataError(
                 f"{foreign} of {len(dated)} knowledge records rest on unknown interactions or on another split's, so they may have "
@@ -264,6 +268,11 @@ class Knowledge:
             )
         if foreign:
             warnings.append(f"{foreign} of {len(dated)} knowledge records may have seen the test part; they were accepted on request")
+        if about_items:
+            warnings.append(
+                f"{about_items} texts about items have no date; they are about no person, but what was written about an item may reflect "
+                "what people did with it"
+            )
         if rests_on_both and len(split.valid):
             warnings.append(
                 "the knowledge rests on train and validation: validation is not unseen by it, and a weight chosen there leans high"

@@ -1,9 +1,12 @@
-"""`KnowledgeSource`: anything that can be asked what it makes of a log; and what may be known while choosing and at the refit."""
+"""`KnowledgeSource`: anything that can be asked what it makes of a log; several as one; and what may be known while choosing and at the
+refit."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from loreweave.data.dataset import Dataset
@@ -32,13 +35,45 @@ class KnowledgeSource(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Together:
+    """Several sources and records as one: each is asked or checked by its own rules, and what they say is merged in this order.
+
+    Attributes:
+        parts: sources, and records that are held against the split.
+        accepted: records that were asked for by name: accepted whatever their date, with the warning that says so.
+    """
+
+    parts: tuple[Knowledge | KnowledgeSource, ...]
+    accepted: tuple[Knowledge, ...] = ()
+
+    @property
+    def records(self) -> tuple[Knowledge, ...]:
+        """The parts that were recorded."""
+        return (*(part for part in self.parts if isinstance(part, Knowledge)), *self.accepted)
+
+    @property
+    def sources(self) -> tuple[KnowledgeSource, ...]:
+        """The parts that are asked."""
+        return tuple(part for part in self.parts if not isinstance(part, Knowledge))
+
+
+Known = Knowledge | KnowledgeSource | Together
+"""What a comparison, `tune` and `known_about` take."""
+
+
+def together(known: Known | None) -> Together:
+    """Anything of the kind as several."""
+    return known if isinstance(known, Together) else Together(() if known is None else (known,))
+
+
 def known_about(
-    source: Knowledge | KnowledgeSource,
+    source: Known,
     part: Dataset,
     split: Split,
     *,
     undated: bool = False,
-    infer: Callable[[Dataset], Knowledge] | None = None,
+    infer: Callable[[KnowledgeSource, Dataset], Knowledge] | None = None,
 ) -> tuple[Knowledge, list[str]]:
     """What may be known where a model learns from `part`: a source is asked about it, records are held against the split.
 
@@ -47,7 +82,7 @@ def known_about(
     Args:
         undated: accept records whose date is unknown or is another split's; of a source, where it has none of this split and a method
             `of_any_date`.
-        infer: in place of `source.infer`, to ask no more than once about the same interactions.
+        infer: in place of a source's own `infer`, to ask no more than once about the same interactions.
 
     Returns:
         The knowledge, and warnings to print beside every figure.
@@ -55,20 +90,25 @@ def known_about(
     Raises:
         DataError: records may have seen the test part, and `undated` is not set; or a source has nothing about this split.
     """
+    if isinstance(source, Together):
+        found = [known_about(each, part, split, undated=undated, infer=infer) for each in source.parts]
+        found += [known_about(each, part, split, undated=True) for each in source.accepted]
+        warnings = dict.fromkeys(warning for _, told in found for warning in told)
+        return reduce(Knowledge.merged, (known for known, _ in found)) if found else Knowledge.none(), list(warnings)
     if isinstance(source, Knowledge):
         return source, source.check(split, undated=undated) if len(source) else []
-    infer = infer or source.infer
+    ask = source.infer if infer is None else partial(infer, source)
     try:
-        return infer(part), []
+        return ask(part), []
     except NotAsked:
         for other in (split.refit, split.train):
             if other.fingerprint != part.fingerprint:
                 with contextlib.suppress(NotAsked):
-                    found = infer(other)
+                    other_part = ask(other)
                     older = "what was asked about train alone serves the refit too" if other is split.train else None
-                    return found, [*found.check(split), *([older] if older else [])]
+                    return other_part, [*other_part.check(split), *([older] if older else [])]
         of_any_date = getattr(source, "of_any_date", None) if undated else None
         if of_any_date is None:
             raise
-        found = of_any_date(part)
-        return found, found.check(split, undated=True)
+        dated_otherwise: Knowledge = of_any_date(part)
+        return dated_otherwise, dated_otherwise.check(split, undated=True)

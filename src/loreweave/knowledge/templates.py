@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 
@@ -16,6 +20,22 @@ VALUES = 5
 """Values named of one attribute or relation of an item, and of all features of a user."""
 USER_BLOCK = 20_000
 """Users whose histories are joined with item features at a time."""
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Template texts as a `KnowledgeSource`: `item_text` and, where asked for, `user_text` records, dated by the log they are made of."""
+
+    name: ClassVar[str] = "templates"
+    users: bool = False
+    """Write a text about every user with a history too."""
+    items: bool = True
+    """Write a text about every item of which anything is told."""
+
+    def infer(self, dataset: Dataset) -> Knowledge:
+        """What the templates make of `dataset`; `notes` count the items without any text."""
+        parts = [write(dataset) for write, wanted in ((item_texts, self.items), (user_texts, self.users)) if wanted]
+        return reduce(Knowledge.merged, parts) if parts else Knowledge.none()
 
 
 def user_texts(dataset: Dataset) -> Knowledge:
@@ -41,9 +61,12 @@ def user_texts(dataset: Dataset) -> Knowledge:
 
 
 def item_texts(dataset: Dataset) -> Knowledge:
-    """An `item_text` for every item: title, text, attributes and triples in words.
+    """An `item_text` for every item of which anything is told: title, text, attributes and triples in words.
 
-    Dragonfly in Amber. A traveller returns to … genre: fantasy, romance. author: Diana Gabaldon.
+        Dragonfly in Amber. A traveller returns to … genre: fantasy, romance. author: Diana Gabaldon.
+
+    Where there is no title the raw id stands in its place; an item of which the raw id is all that is told has no text, and is counted in
+    `notes`.
     """
     rows = pl.concat([attribute_rows(dataset)[0], triple_rows(dataset)])
     values = rows.group_by("item", "field", maintain_order=True).agg(
@@ -60,9 +83,20 @@ def item_texts(dataset: Dataset) -> Knowledge:
             if name != "title" and column.dtype == pl.String:
                 frame = frame.with_columns(_sentence(column).alias(f"text {name}"))
                 parts.append(f"text {name}")
-    frame = frame.join(said, on="item", how="left", maintain_order="left")
-    text = frame.select(pl.concat_str([*parts, "features"], separator=" ", ignore_nulls=True).alias("text"))["text"]
-    return _texts(dataset, "item_text", "item", dataset.items.ids, text)
+    frame = frame.join(said, on="item", how="left", maintain_order="left").with_columns(titled=_titled(dataset))
+    told = pl.any_horizontal("titled", *(pl.col(name).is_not_null() for name in (*parts[1:], "features")))
+    text = frame.select(text=pl.when(told).then(pl.concat_str([*parts, "features"], separator=" ", ignore_nulls=True)))["text"]
+    known, silent = _texts(dataset, "item_text", "item", dataset.items.ids, text), text.null_count()
+    note = f"{silent} of {dataset.n_items} items have no text: no title, description, attribute or triple tells anything of them"
+    return replace(known, notes=(note,)) if silent else known
+
+
+def _titled(dataset: Dataset) -> pl.Series:
+    """Bool [n_items]: the title is more than the raw id that stands in for a missing one (a resource's URI is made readable)."""
+    texts, titled = dataset.item_texts, dataset.titles != dataset.items.ids.cast(pl.String)
+    if texts is not None and "title" in texts.columns:
+        titled = titled | texts["title"].is_not_null()
+    return titled & (dataset.titles.str.strip_chars() != "")
 
 
 def _often(dataset: Dataset) -> pl.DataFrame:

@@ -73,8 +73,9 @@ class Recommender(ABC):
     """As registered."""
     config_class: ClassVar[type[Config]]
     """Its settings."""
-    uses_knowledge: ClassVar[bool] = False
-    """False: knowledge-blind, run once in a comparison."""
+    knowledge_kinds: ClassVar[tuple[str, ...]] = ()
+    """Kinds of record the model learns from (`interest`, `user_text`, `item_text`, `reason`); empty: knowledge-blind, run once in a
+    comparison."""
     stochastic: ClassVar[bool] = False
     """True: depends on the seed beyond the split."""
     grid: ClassVar[dict[str, list[Any]]] = {}
@@ -87,6 +88,8 @@ class Recommender(ABC):
         self.seconds_to_fit: float | None = None
         self.data_fingerprint: str | None = None
         self.metrics: dict[str, float] = {}
+        self.training: list[dict[str, float]] = []
+        """A row an epoch, with its `seconds`, of a model trained by epochs; empty for any other."""
         self.origin: dict[str, Any] = {}
         """How the training data came about (filters, split, which part of it), as whoever called `fit` noted it; kept in the manifest."""
 
@@ -112,7 +115,8 @@ class Recommender(ABC):
 
         Args:
             train: what may be seen. Its vocabularies are the model's.
-            knowledge: what was said about its users and items; None is `Knowledge.none()`.
+            knowledge: what was said about its users and items; None is `Knowledge.none()`. Records of other kinds than `knowledge_kinds`
+                are left aside.
             valid: held-out interactions for early stopping; models that need none ignore it.
             checkpoint: a folder for one checkpoint an epoch (models trained by epochs).
             resume: go on from the checkpoint there, to the same result as an uninterrupted fit.
@@ -122,12 +126,12 @@ class Recommender(ABC):
         """
         if train.matrix.nnz == 0:
             raise DataError(f"{train.name}: no interactions to learn from ({len(train.interactions)} rows, none of them positive)")
-        knowledge = knowledge if knowledge is not None else Knowledge.none()
+        knowledge = (knowledge if knowledge is not None else Knowledge.none()).only(*self.knowledge_kinds)
         started = time.perf_counter()
         try:
             self.users, self.items, self.titles = train.users, train.items, train.titles
             self.history = train.matrix
-            if self.uses_knowledge:
+            if "interest" in self.knowledge_kinds:
                 self.interests, self.interest_ids = knowledge.interest_matrix(train.users)
             else:
                 self.interests, self.interest_ids = (

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +63,11 @@ class BlendConfig(Config):
 
 
 class Blend(Recommender):
-    """A weighted sum of standardised scores. Uses knowledge, and depends on a seed, where any of its parts does."""
+    """A weighted sum of standardised scores. Learns from every kind of record, and depends on a seed, where any of its parts does."""
 
     name = "blend"
     config_class = BlendConfig
-    uses_knowledge = True
+    knowledge_kinds: ClassVar[tuple[str, ...]] = ("interest",)
     stochastic = True
 
     def __init__(self, config: Config | None = None, **settings: Any) -> None:
@@ -93,10 +93,10 @@ class Blend(Recommender):
             )
         described = [PartConfig(model=part.name, settings=part.config.model_dump(mode="json")) for part in parts]
         blend = cls(BlendConfig(parts=described, weights=None if weights is None else [float(weight) for weight in weights]))
-        first = next((part for part in parts if part.uses_knowledge), parts[0])
+        first = next((part for part in parts if "interest" in part.knowledge_kinds), parts[0])
         for part in parts:
             same = part.users == first.users and part.items == first.items and part.data_fingerprint == first.data_fingerprint
-            if not same or (part.uses_knowledge and not part.interest_ids.equals(first.interest_ids)):
+            if not same or ("interest" in part.knowledge_kinds and not part.interest_ids.equals(first.interest_ids)):
                 raise LoreweaveError(f"{part.name} and {first.name} were fitted on different data or interests; fit both on the same")
         for attribute in ("users", "items", "titles", "history", "interests", "interest_ids", "interest_labels", "data_fingerprint"):
             setattr(blend, attribute, getattr(first, attribute))
@@ -106,7 +106,8 @@ class Blend(Recommender):
 
     def _adopt(self, parts: list[Recommender]) -> None:
         self.parts = parts
-        self.uses_knowledge = any(part.uses_knowledge for part in parts)  # type: ignore[misc]  # of this blend, not of all blends
+        kinds = dict.fromkeys(kind for part in parts for kind in part.knowledge_kinds)
+        self.knowledge_kinds = tuple(kinds)  # type: ignore[misc]  # of this blend, not of all blends
         self.stochastic = any(part.stochastic for part in parts)  # type: ignore[misc]
 
     def _settings_of(self, part: PartConfig) -> dict[str, Any]:
@@ -164,7 +165,7 @@ class Blend(Recommender):
         return _weighted([_standardised(part._similarity(items), alone, self._met) for part in self.parts], self.weights)
 
     def _interests_of(self, part: Recommender, interests: sparse.csr_array) -> sparse.csr_array:
-        return interests if part.uses_knowledge else sparse.csr_array((interests.shape[0], 0), dtype=np.float32)
+        return interests if "interest" in part.knowledge_kinds else sparse.csr_array((interests.shape[0], 0), dtype=np.float32)
 
     # Explaining
 

@@ -15,6 +15,8 @@ from loreweave.knowledge.records import Knowledge, Record
 
 USERS, ITEMS, MET = 24, 12, 6
 """Of each group: people, items, and how many of them each person met."""
+WORDS = (("grapes", "vineyard", "cellar", "bottle", "cork", "harvest"), ("leaves", "kettle", "pot", "steam", "cup", "garden"))
+"""Of each group: what its texts are made of."""
 QUIET, UNMET = "quiet person", "unmet item"
 """A user of the vocabulary who met nothing; an item of the catalogue that nobody met."""
 
@@ -47,3 +49,20 @@ def checkerboard_interests() -> Knowledge:
     """Everybody's group as an interest, but for every fourth person, of whom nothing is known."""
     held = [(f"{n:03d}", "wine" if n < USERS else "tea") for n in range(2 * USERS) if n % 4]
     return Knowledge.from_records([Record(kind="interest", user=user, interest=name, text=name) for user, name in held])
+
+
+def checkerboard_knowledge() -> Knowledge:
+    """The interests; a text about every item, whose words those of its group share; and one about everybody of whom something is known."""
+    interests = checkerboard_interests()
+    texts = [Record(kind="item_text", item=UNMET, text="Something that nobody has met.")]
+    for n in range(2 * ITEMS):
+        name = f"{'rosé' if n < ITEMS else 'tea'} {n:02d}"
+        texts.append(Record(kind="item_text", item=name, text=f"A book on {name}: {_words(n // ITEMS, n)}."))
+    for user in interests.records["user"]:
+        texts.append(Record(kind="user_text", user=user, text=f"Reads about {_words(int(user) // USERS, int(user))}."))
+    return interests.merged(Knowledge.from_records(texts))
+
+
+def _words(group: int, start: int) -> str:
+    """Four of the six words of a group, so that any two texts of it share some."""
+    return ", ".join(WORDS[group][(start + step) % len(WORDS[group])] for step in range(4))

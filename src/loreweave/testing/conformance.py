@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.errors import ConfigError, LoreweaveError, SavedError, UnknownId
-from loreweave.knowledge.records import Knowledge, Record
+from loreweave.knowledge.records import REQUIRED, Knowledge, Record
 from loreweave.models.base import Explanation, Recommender
-from loreweave.testing.checkerboard import ITEMS, MET, QUIET, UNMET, USERS, checkerboard, checkerboard_interests
+from loreweave.testing.checkerboard import ITEMS, MET, QUIET, UNMET, USERS, WORDS, checkerboard, checkerboard_knowledge
 
 TOLERANCE = 1e-4
 """Of sums of contributions and of scores computed on another way, relative to the score where that is above 1."""
+PERSONAL = ("interest", "user_text")
+"""Kinds of record about a person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class Case:
 
     @cached_property
     def knowledge(self) -> Knowledge:
-        return checkerboard_interests()
+        return checkerboard_knowledge()
 
     @cached_property
     def model(self) -> Recommender:
@@ -241,22 +243,31 @@ def check_knowledge(case: Case) -> None:
         _demand(case, bool(np.isfinite(_everything(model)).all()), "a score is not finite without knowledge, or with it shuffled")
     _demand(case, np.array_equal(_everything(none), _everything(absent)), "no knowledge given is not the same as Knowledge.none()")
     same = [np.array_equal(_everything(case.model), _everything(model)) for model in (none, shuffled)]
-    if case.model.uses_knowledge:
-        _demand(case, not any(same), "says that it uses knowledge, but scores the same without it; set uses_knowledge = False")
+    if case.model.knowledge_kinds:
+        _demand(case, not any(same), "says that it uses knowledge, but scores the same without it; set knowledge_kinds = ()")
     else:
-        _demand(case, all(same), "says that it is knowledge-blind, but scores otherwise without knowledge; set uses_knowledge = True")
+        _demand(case, all(same), "says that it is knowledge-blind, but scores otherwise without knowledge; set its knowledge_kinds")
 
 
 def check_newcomer_knowledge(case: Case) -> None:
-    """A newcomer's own interests are accepted; they count where the model uses knowledge."""
-    said = Knowledge.from_records([Record(kind="interest", user="new", interest="wine", text="wine", source="person")])
-    scores = [case.model.score_histories({"new": []}, knowledge) for knowledge in (None, said)]
-    _demand(case, bool(np.isfinite(scores[1]).all()), "a newcomer's interests make a score infinite or NaN")
+    """What is said of a newcomer is accepted; it counts, with a history or without, where the model learns from what is said of people."""
+    histories = {"new": [], "met": case.data.items.ids[:2].to_list()}
+    said = Knowledge.from_records(
+        record
+        for user in histories
+        for record in (
+            Record(kind="interest", user=user, interest="wine", text="wine", source="person"),
+            Record(kind="user_text", user=user, text=f"Reads about {', '.join(WORDS[0])}."),
+        )
+    )
+    scores = [case.model.score_histories(histories, knowledge) for knowledge in (None, said)]
+    _demand(case, bool(np.isfinite(scores[1]).all()), "what is said of a newcomer makes a score infinite or NaN")
     same = np.array_equal(scores[0], scores[1])
-    if case.model.uses_knowledge:
-        _demand(case, not same, "says that it uses knowledge, but a newcomer's interests change nothing")
+    about_people = [kind for kind in PERSONAL if kind in case.model.knowledge_kinds]
+    if about_people:
+        _demand(case, not same, f"says that it learns from {' and '.join(about_people)}, but what is said of a newcomer changes nothing")
     else:
-        _demand(case, same, "says that it is knowledge-blind, but a newcomer's interests change scores")
+        _demand(case, same, "says that it learns nothing from what is said of people, but what is said of a newcomer changes scores")
 
 
 def check_settings(case: Case) -> None:
@@ -268,6 +279,8 @@ def check_settings(case: Case) -> None:
     _demand(case, not missing, lambda: f"settings without a docstring: {', '.join(missing)}")
     strange = [name for name in (*kind.grid, *kind.knowledge_settings) if name not in kind.config_class.model_fields]
     _demand(case, not strange, lambda: f"grid or knowledge_settings name what is no setting: {', '.join(strange)}")
+    unknown = [name for name in case.model.knowledge_kinds if name not in REQUIRED]
+    _demand(case, not unknown, lambda: f"knowledge_kinds name what is no kind of record: {', '.join(unknown)}")
     if kind.stochastic:
         _demand(case, "seed" in kind.config_class.model_fields, "is stochastic, but has no setting `seed`")
 

@@ -120,10 +120,9 @@ def check(
 
 
 def _entries(dataset: Dataset) -> pl.DataFrame:
-    """What the catalogue says of items: `item` (int32 code), `text`; empty where it says nothing of any."""
+    """What the catalogue says of items: `item` (int32 code), `text`; those of which it says nothing are not there."""
     said = item_texts(dataset).records
-    entries = pl.DataFrame({"item": dataset.items.encode(said["item"]), "text": said["text"]})
-    return entries.clear() if dataset.item_texts is None and dataset.item_features is None and dataset.triples is None else entries
+    return pl.DataFrame({"item": dataset.items.encode(said["item"]), "text": said["text"]})
 
 
 def _aucs(

@@ -50,7 +50,7 @@ def read_exchange(path: Path | str, format: str | None = None, *, model: str | N
     """Records from a file that another program or a paper's authors wrote.
 
     Args:
-        path: a `.jsonl`, `.json` or `.parquet` file, or CIKGRec's `user_interest_clustered.txt`.
+        path: a `.jsonl`, `.json`, `.parquet`, `.csv` or `.tsv` file, or CIKGRec's `user_interest_clustered.txt`.
         format: a name of `FORMATS`, `records` or `cikgrec`; by default told by the columns, or by the name of the file.
         model: whose texts are wanted, where a file holds several models'; where it names none, the model they are known to be by.
 

@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from loreweave.data.table import read_table as read_delimited
 from loreweave.errors import DataError
 from loreweave.knowledge.records import records_frame
 
 PICKLES = (".pkl", ".pickle", ".p")
+DELIMITED = (".csv", ".tsv")
+ENDINGS = (".jsonl", ".json", ".parquet", *DELIMITED)
+"""Of files that are tables."""
 KEY = "key"
 """Column of the ids of a JSON object that has one entry an id."""
 
@@ -24,7 +28,7 @@ class Parsed(NamedTuple):
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """The rows of a `.jsonl`, `.json` or `.parquet` file.
+    """The rows of a `.jsonl`, `.json`, `.parquet`, `.csv` or `.tsv` file; all columns of the last two are text.
 
     A `.json` file holds lines of JSON, a list of objects, or one object with an entry an id. The latter has the ids in the column `key`,
     and, where an entry is a string, that string in the column `text`.
@@ -38,8 +42,10 @@ def read_table(path: Path) -> pl.DataFrame:
             f"\"import json, pickle; json.dump(pickle.load(open('{path.name}', 'rb')), open('{path.stem}.json', 'w'))\"",
             path=path,
         )
-    if path.suffix not in (".jsonl", ".json", ".parquet"):
-        raise DataError.at("knowledge is read from .jsonl, .json and .parquet files, and from user_interest_clustered.txt", path=path)
+    if path.suffix not in ENDINGS:
+        raise DataError.at(f"knowledge is read from {', '.join(ENDINGS)} files, and from user_interest_clustered.txt", path=path)
+    if path.suffix in DELIMITED:
+        return read_delimited(path).frame
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
@@ -117,7 +123,12 @@ def of_model(frame: pl.DataFrame, model: str | None, path: Path) -> tuple[pl.Dat
     frame = frame.with_columns(text_column(frame, "model", path))
     names = frame["model"].drop_nulls().unique().sort().to_list()
     if model is None and len(names) > 1:
-        raise DataError.at(f"holds what {len(names)} models said ({', '.join(names[:5])}); choose one of them", path=path, field="model")
+        raise DataError.at(
+            f"holds what {len(names)} models said ({', '.join(names[:5])}); choose one of them, as --set knowledge.model={names[0]} or, to "
+            "import, --model",
+            path=path,
+            field="model",
+        )
     if model is None:
         return frame, []
     if model not in names:
@@ -166,7 +177,8 @@ def id_column(frame: pl.DataFrame, column: str, path: Path) -> pl.Series:
         raise DataError.at(f"ids are text or whole numbers, not {ids.dtype}", path=path, row=1, field=column)
     ids = ids.cast(pl.String)
     if ids.null_count():
-        raise DataError.at("missing", path=path, row=int(ids.is_null().arg_max() or 0) + 1, field=column)
+        first = 2 if path.suffix in DELIMITED else 1  # a header is a row
+        raise DataError.at("missing", path=path, row=int(ids.is_null().arg_max() or 0) + first, field=column)
     return ids
 
 

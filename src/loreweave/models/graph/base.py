@@ -34,9 +34,8 @@ class GraphRecommender(Recommender):
         best_epoch: the epoch (from 1) that was kept.
     """
 
-    uses_knowledge: ClassVar[bool] = True
+    knowledge_kinds: ClassVar[tuple[str, ...]] = ("interest",)
     stochastic: ClassVar[bool] = True
-    training: list[dict[str, float]]
     best_epoch: int
 
     @property

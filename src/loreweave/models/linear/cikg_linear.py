@@ -51,7 +51,7 @@ class CIKGLinear(Recommender):
 
     name = "cikg-linear"
     config_class = CIKGLinearConfig
-    uses_knowledge = True
+    knowledge_kinds = ("interest",)
     knowledge_settings = ("interest_weight",)
     grid: ClassVar[dict[str, list[Any]]] = {
         "interest_weight": [0.0, 0.3, 1.0, 3.0],
