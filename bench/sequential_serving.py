@@ -3,7 +3,8 @@
     python bench/sequential_serving.py [--requests 200]
 
 Needs `$LOREWEAVE_DATA/ml-1m`. The models are fitted for one epoch: what is timed does not depend on what was learnt. They are saved and
-loaded before they are timed. A request is one history of 50 films (with a text about the person, for `grasp`). Prints a table and one JSON line.
+loaded before they are timed. A request is one history of 50 films, with a text about the person for `grasp`.
+Prints a table and one JSON line.
 """
 
 from __future__ import annotations

@@ -236,8 +236,9 @@ def write_manifest(folder: Path, told: Mapping[str, Any]) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file that lies directly in `folder`, the manifest aside: file name to hexadecimal digits."""
-    return {file.name: _digest(file) for file in sorted(folder.iterdir()) if file.is_file() and file.name != "manifest.json"}
+    """SHA-256 of every file in `folder` and below, its own manifest aside: path within the folder to hexadecimal digits."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file != folder / "manifest.json"]
+    return {file.relative_to(folder).as_posix(): _digest(file) for file in files}
 
 
 def check_digests(folder: Path, recorded: Mapping[str, str]) -> None:

@@ -19,19 +19,25 @@ from loreweave.testing import conformance
 from texts_model import Texts
 
 NEURAL = {"epochs": 30, "dim": 16}
+SEQUENTIAL = {"epochs": 15, "dim": 16, "batch_size": 8, "learning_rate": 0.01, "dropout": 0.1}
 SETTINGS: dict[str, dict[str, Any]] = {
     "lightgcn": NEURAL,
     "cikgrec": NEURAL,
+    **dict.fromkeys(("sasrec", "grasp", "llm-esr", "llm-init"), SEQUENTIAL),
+    "gru4rec": {**SEQUENTIAL, "epochs": 40},
+    "bert4rec": {**SEQUENTIAL, "epochs": 25, "mask_share": 0.3},
     "blend": {"parts": [{"model": "cikg-linear"}, {"model": "lightgcn", "settings": NEURAL}], "weights": [1.0, 0.5]},
 }
 """Small settings that learn the checkerboard in seconds; a model that is not here runs with its defaults."""
-NEEDS_TORCH = {"lightgcn", "cikgrec", "blend"}
+NEEDS_TORCH = {"lightgcn", "cikgrec", "gru4rec", "sasrec", "bert4rec", "grasp", "llm-esr", "llm-init", "blend"}
+IMPERSONAL = {"popular", "markov"}
+"""`markov` reads one item: of most others of its group it says nothing."""
 without_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install 'loreweave[neural]'")
 
 
 @functools.cache
 def case_of(name: str) -> conformance.Case:
-    return conformance.Case(lambda: create(name, SETTINGS.get(name)), personalised=name != "popular")
+    return conformance.Case(lambda: create(name, SETTINGS.get(name)), personalised=name not in IMPERSONAL)
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

@@ -31,11 +31,8 @@ from loreweave.knowledge.records import Knowledge
 from loreweave.learn.dropout import Dropout
 from loreweave.learn.neighbours import mean_of
 from loreweave.learn.sequences import Batch, Sequences
-from loreweave.models.base import Scores
 from loreweave.models.sequential.backbones import backbone_of
-from loreweave.models.sequential.base import People
 from loreweave.models.sequential.network import Backbone, SequenceNetwork, linear, normal
-from loreweave.models.sequential.neural import Vectors
 from loreweave.models.sequential.texts import TextConfig, TextSequential
 
 
@@ -196,22 +193,3 @@ class GRASP(TextSequential):
         people = self._fitted(np.arange(self.n_users, dtype=np.int32)).texts
         network.people_texts = None if people is None else torch.from_numpy(people)
         return network
-
-    # People of whom a text is all that is known
-
-    def _adopt(self, network: SequenceNetwork) -> None:
-        super()._adopt(network)
-        self.states = self._by_text(self._fitted(np.arange(self.n_users, dtype=np.int32)), self.states)
-
-    def _score_people(self, people: People) -> Scores:
-        return np.asarray(self._by_text(people, self._read_histories(people)) @ self.keys.T)
-
-    def _by_text(self, people: People, states: Vectors) -> Vectors:
-        """States, float32 [b, d]; who has a text and no history gets the mean state of the fitted users of the most similar texts."""
-        if people.texts is None:
-            return states
-        rows = np.flatnonzero((people.sequences.lengths == 0) & people.texts[:, 0].any(axis=1))
-        if len(rows):
-            states = states.copy()
-            states[rows] = mean_of(self._alike(people.texts[rows, 0]), self.states)
-        return states

@@ -21,9 +21,11 @@ from loreweave.language.base import TextEncoder
 from loreweave.language.encoders import encoder as encoder_of
 from loreweave.language.lsa import Lsa
 from loreweave.learn.neighbours import cached_nearest, mean_of, nearest
+from loreweave.models.base import Scores
 from loreweave.models.sequential.backbones import BackboneName
 from loreweave.models.sequential.base import People
 from loreweave.models.sequential.bert4rec import BERT4RecConfig
+from loreweave.models.sequential.network import SequenceNetwork
 from loreweave.models.sequential.neural import NeuralSequential, Vectors
 
 
@@ -94,6 +96,25 @@ class TextSequential(NeuralSequential):
     def _with_similar(self, vectors: Vectors, neighbours: NDArray[np.int32]) -> Vectors:
         """What is said of each person and, on average, of those alike: float32 [b, 2, D]."""
         return np.stack([vectors, mean_of(neighbours, self.user_vectors)], axis=1)
+
+    # People of whom a text is all that is known
+
+    def _adopt(self, network: SequenceNetwork) -> None:
+        super()._adopt(network)
+        self.states = self._by_text(self._fitted(np.arange(self.n_users, dtype=np.int32)), self.states)
+
+    def _score_people(self, people: People) -> Scores:
+        return np.asarray(self._by_text(people, self._read_histories(people)) @ self.keys.T)
+
+    def _by_text(self, people: People, states: Vectors) -> Vectors:
+        """States, float32 [b, d]; who has a text and no history gets the mean state of the fitted users of the most similar texts."""
+        if people.texts is None:
+            return states
+        rows = np.flatnonzero((people.sequences.lengths == 0) & people.texts[:, 0].any(axis=1))
+        if len(rows):
+            states = states.copy()
+            states[rows] = mean_of(self._alike(people.texts[rows, 0]), self.states)
+        return states
 
     def neighbours(self, items: Sequence[Any] = (), users: Sequence[Any] = ()) -> pl.DataFrame:
         """Whose texts stand beside those of some items, or of some fitted users.
