@@ -30,6 +30,12 @@ bench: .venv/.all bench/.peers/pyg
 bench/.peers/pyg:
 	$(BIN)/python -m pip install --quiet --no-deps --target $@ torch_geometric xxhash psutil
 
+# RecTools with the same interpreter and torch, in an environment of its own: it needs NumPy < 2. Not asked for by `make bench`, because it
+# takes 1.3 GB and serves only those who have the data sets; bench/sasrec_epoch.py uses it where it is there.
+bench/.peers/rectools: | $(BIN)/python
+	$(BIN)/python -m venv $@
+	$@/bin/python -m pip install --quiet -c constraints.txt 'rectools[torch]==0.19.0' torch 'numpy<2' || { rm -rf $@; exit 1; }
+
 clean:
 	rm -rf .venv docs/_build runs/demo
 
