@@ -56,6 +56,77 @@ def test_softmax_survives_large_logits() -> None:
     assert found.item() == pytest.approx(10_000.0)
 
 
+@pytest.mark.parametrize("options", [set(), {"weight", "log_q"}])
+def test_softmax_stays_on_the_device_of_what_it_is_given(options: set[str]) -> None:
+    """`meta` stands for an accelerator: it refuses to be mixed with the CPU."""
+    queries, keys = torch.empty(300, 5, device="meta", requires_grad=True), torch.empty(11, 5, device="meta", requires_grad=True)
+    given = {name: torch.empty(size, device="meta") for name, size in (("weight", 300), ("log_q", 11)) if name in options}
+    found = losses.softmax(queries, keys, torch.empty(300, dtype=torch.int64, device="meta"), 0.3, **given)
+    gradients = torch.autograd.grad(found, [queries, keys])
+    assert [tensor.device.type for tensor in (found, *gradients)] == ["meta"] * 3
+    assert [tensor.shape for tensor in gradients] == [queries.shape, keys.shape]
+
+
+def test_bce_by_hand() -> None:
+    # β ln(1 + e^0) + ln(1 + e^{ln 3}) + ln(1 + e^0) = β ln 2 + ln 4 + ln 2
+    found = losses.bce(torch.tensor([0.0]), torch.tensor([[math.log(3), 0.0]]), power=0.25)
+    assert found.item() == pytest.approx(0.25 * math.log(2) + math.log(4) + math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 6])
+def test_bce_and_its_gradients_agree_with_torch(k: int) -> None:
+    g = torch.Generator().manual_seed(k)
+    scores = torch.randn(9, 1 + k, generator=g, dtype=torch.float64, requires_grad=True)
+    right = torch.zeros_like(scores)
+    right[:, 0] = 1
+    expected = F.binary_cross_entropy_with_logits(scores, right, reduction="none").sum(dim=1).mean()
+    found = losses.bce(scores[:, 0], scores[:, 1:])
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found, scores)[0], torch.autograd.grad(expected, scores)[0])
+
+
+def test_bce_with_a_power_is_minus_the_log_of_the_chances_power() -> None:
+    positive, negatives = torch.tensor([0.3, -2.0]), torch.tensor([[1.0], [0.5]])
+    chance = torch.sigmoid(positive) ** 0.4
+    expected = -(torch.log(chance) + torch.log(1 - torch.sigmoid(negatives[:, 0]))).mean()
+    torch.testing.assert_close(losses.bce(positive, negatives, power=0.4), expected)
+
+
+def test_bce_survives_large_scores() -> None:
+    assert losses.bce(torch.tensor([-1e4]), torch.tensor([[1e4]])).item() == pytest.approx(2e4)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 1.0])
+def test_gbce_power_at_its_ends_and_between(share: float) -> None:
+    assert losses.gbce_power(share, 0.0) == pytest.approx(1.0)
+    assert losses.gbce_power(share, 1.0) == pytest.approx(share)
+    # linear in t between them
+    assert losses.gbce_power(share, 0.75) == pytest.approx(0.25 + 0.75 * share)
+
+
+def test_calibrated_gbce_has_its_optimum_where_the_softmax_has() -> None:
+    """With t = 1 the best score of an item is, but for a constant, the log of how likely it is: σ(s) ∝ p (gSASRec, theorem 5.1)."""
+    chance, k, n = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64), 1, 3
+    scores = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scores], max_iter=200, line_search_fn="strong_wolfe")
+    power = losses.gbce_power(k / (n - 1), 1.0)
+
+    def expected_loss() -> torch.Tensor:  # an item is the positive with its chance, and one of the two others the negative
+        optimizer.zero_grad()
+        parts = []
+        for right in range(n):
+            for wrong in range(n):
+                if wrong != right:
+                    parts.append(chance[right] / (n - 1) * losses.bce(scores[[right]], scores[[wrong]].unsqueeze(1), power=power))
+        total = torch.stack(parts).sum()
+        total.backward()
+        return total
+
+    optimizer.step(expected_loss)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.sigmoid(scores), chance, rtol=1e-3, atol=1e-4)
+
+
 def test_scaled_cosine_error_by_hand() -> None:
     # angles 0°, 90°, 180°: (1 − cos)² = 0, 1, 4
     original = torch.tensor([[1.0, 0.0]] * 3)

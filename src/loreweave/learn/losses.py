@@ -84,12 +84,12 @@ class _Softmax(torch.autograd.Function):
         ctx: Any, queries: Tensor, keys: Tensor, target: Tensor, sharpness: float, weight: Tensor | None, log_q: Tensor | None
     ) -> Tensor:
         b, n = len(queries), len(keys)
-        share = torch.full((b,), 1.0 / max(b, 1)) if weight is None else weight / weight.sum()
+        share = queries.new_full((b,), 1.0 / max(b, 1)) if weight is None else weight / weight.sum()
         scaled = queries * sharpness
         grad_keys = torch.zeros_like(keys)
         grad_queries = torch.empty_like(queries)
-        buffer = torch.empty(min(ROW_BLOCK, b), n)
-        loss = torch.zeros((), dtype=torch.float64)
+        buffer = queries.new_empty(min(ROW_BLOCK, b), n)
+        loss = queries.new_zeros((), dtype=torch.float64)
         for start in range(0, b, ROW_BLOCK):
             block = slice(start, min(start + ROW_BLOCK, b))
             rows, right = scaled[block], target[block].unsqueeze(1)
