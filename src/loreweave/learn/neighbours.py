@@ -1,4 +1,4 @@
-"""The k nearest rows of a table of vectors by cosine: exact in blocks, by an approximate index past 200,000 rows; kept by fingerprint."""
+"""The k nearest rows of a table of vectors by cosine: exact in blocks, approximate where there are many; kept by fingerprint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from loreweave.files import read_arrays, write_arrays, write_atomically
 
 Vectors = NDArray[np.float32]
 EXACT_ROWS = 200_000
-"""Above this many rows the search is approximate (faiss): exactly it would cost n² d multiply-adds."""
+"""A table of more rows than this, searched for each of its own, is searched by an approximate index (faiss): exactly it would cost n² d
+multiply-adds. As many comparisons are made exactly whatever the shape: an index for a few newcomers costs more than it saves."""
 BLOCK_CELLS = 16_000_000
 """Similarities held at a time: 64 MB."""
 LISTS_PER_ROOT = 4
@@ -37,11 +38,11 @@ def nearest(
         int32 [b, k], −1 where there are fewer than k; float32 [b, k] cosines, 0 there.
 
     Raises:
-        MissingExtra: more than 200,000 rows, and faiss is not installed.
+        MissingExtra: more than 200,000² comparisons, and faiss is not installed.
     """
     able = np.flatnonzero(np.logical_and(table.any(axis=1), True if among is None else among))
     kept = np.ascontiguousarray(table[able])
-    find = _exact(kept, k + 1) if len(kept) <= EXACT_ROWS else _approximate(kept, k + 1)
+    find = _exact(kept, k + 1) if len(queries) * len(kept) <= EXACT_ROWS**2 else _approximate(kept, k + 1)
     rows, cosines = np.full((len(queries), k), -1, np.int32), np.zeros((len(queries), k), np.float32)
     block = max(1, BLOCK_CELLS // max(len(kept), 1))
     for start in range(0, len(queries), block):
