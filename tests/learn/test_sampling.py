@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from loreweave.learn.sampling import PairSampler, TripleSampler, inclusion_log_probability  # noqa: E402
+from loreweave.learn import losses  # noqa: E402
+from loreweave.learn.sampling import ItemSampler, PairSampler, TripleSampler, inclusion_log_probability  # noqa: E402
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,3 +59,41 @@ def test_heads_are_drawn_equally_often_however_many_triples_they_have() -> None:
 def test_inclusion_probability_by_hand() -> None:
     # counts + 1 = 1, 3: p = 1/4, 3/4; in two draws 1 − (3/4)² = 7/16 and 1 − (1/4)² = 15/16
     np.testing.assert_allclose(np.exp(inclusion_log_probability(np.array([0, 2]), 2).numpy()), [7 / 16, 15 / 16], rtol=1e-5)
+
+
+class TestItemSampler:
+    met = np.array([0, 0, 0, 0, 2, 2, 5])
+
+    def test_the_batch_is_among_the_distinct_keys(self) -> None:
+        sampler = ItemSampler(self.met, 8)
+        batch = torch.tensor([5, 0, 5, 7])
+        sample, place, log_q = sampler.draw(batch, 3, torch.Generator().manual_seed(1))
+        assert torch.equal(sample[place], batch)
+        assert sample.tolist() == sorted(set(sample.tolist()))
+        assert log_q.shape == sample.shape
+        torch.testing.assert_close(log_q, inclusion_log_probability(np.bincount(self.met, minlength=8), 4 + 3)[sample])
+
+    def test_items_are_drawn_as_often_as_met_and_once_more(self) -> None:
+        """One further draw a time, beside a batch of nothing."""
+        sampler, g = ItemSampler(self.met, 8), torch.Generator().manual_seed(1)
+        drawn = torch.cat([sampler.draw(torch.empty(0, dtype=torch.int64), 1, g)[0] for _ in range(15_000)])
+        assert (torch.bincount(drawn, minlength=8) - 1000 * torch.tensor([5, 1, 3, 1, 1, 2, 1, 1])).abs().max() < 220
+
+    def test_the_sampled_partition_function_is_the_full_one_on_average(self) -> None:
+        """Each item counts 1/q where it is in the sample: E[Σ w/q] = Σ w, for a batch that is drawn by frequency too."""
+        sampler, g = ItemSampler(self.met, 8), torch.Generator().manual_seed(1)
+        weight = torch.rand(8, generator=g, dtype=torch.float64) + 0.5
+        totals = []
+        for _ in range(4000):
+            batch = sampler.draw(torch.empty(0, dtype=torch.int64), 1, g)[0]
+            sample, _, log_q = sampler.draw(batch, 4, g)
+            totals.append(float((weight[sample] / log_q.double().exp()).sum()))
+        assert np.mean(totals) == pytest.approx(float(weight.sum()), rel=0.03)
+
+    def test_a_sample_of_everything_is_the_full_softmax(self) -> None:
+        sampler, g = ItemSampler(self.met, 8), torch.Generator().manual_seed(1)
+        queries, keys, target = torch.randn(4, 3, generator=g), torch.randn(8, 3, generator=g), torch.tensor([1, 7, 0, 0])
+        sample, place, log_q = sampler.draw(target, 5000, g)
+        assert sample.tolist() == list(range(8))
+        sampled = losses.softmax(queries, keys[sample], place, 1.0, log_q=log_q)
+        torch.testing.assert_close(sampled, losses.softmax(queries, keys, target, 1.0), rtol=1e-5, atol=1e-6)
