@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from loreweave.data.dataset import Dataset, Interactions, pairs_fingerprint
 from loreweave.data.vocabulary import Codes
+from loreweave.errors import DataError
 from loreweave.files import read_json, write_json
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn import loop, ranking
@@ -63,6 +64,8 @@ class NeuralSequential(SequentialRecommender):
             valid = None
         generator = torch.Generator().manual_seed(config.seed)
         network = self._network(self.sequences, generator).to(device())
+        if not len(network.people):
+            raise DataError(f"{train.name}: nobody met two items, so nothing follows anything; a sequential model has nothing to learn")
         trained = loop.train(
             network,
             network.optimizers,
