@@ -153,6 +153,8 @@ class TextSequential(NeuralSequential):
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         for name in [name for name in state if name.startswith("texts.")]:
             setattr(self, name.removeprefix("texts."), state.pop(name))
+        if self.encoder is None and self.user_vectors.shape[1]:  # for what is said of newcomers
+            self.encoder = encoder_of(self.config.encoder, cache_folder() / "vectors")
         super()._restore(state)
 
     def _save_parts(self, folder: Path) -> None:
@@ -162,5 +164,4 @@ class TextSequential(NeuralSequential):
 
     def _load_parts(self, folder: Path) -> None:
         super()._load_parts(folder)
-        fitted = (folder / "encoder" / "manifest.json").is_file()
-        self.encoder = Lsa.load(folder / "encoder") if fitted else encoder_of(self.config.encoder, cache_folder() / "vectors")
+        self.encoder = Lsa.load(folder / "encoder") if (folder / "encoder").is_dir() else None
