@@ -50,7 +50,6 @@ class ItemKNNSequential(SequentialRecommender):
             older, newer = self.sequences.pairs(distance)
             weight = np.full(len(older), 1 / distance, dtype=np.float32)
             near = near + sparse.csr_array((weight, (older, newer)), shape=near.shape)
-        met = np.sqrt(np.bincount(self.sequences.items, minlength=self.n_items)).astype(np.float32)
         near = without_diagonal(near, 0)
         met = np.sqrt(np.bincount(self.sequences.items, minlength=self.n_items)).astype(np.float32)
         row = np.repeat(np.arange(self.n_items), np.diff(near.indptr))
