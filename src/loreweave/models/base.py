@@ -218,23 +218,27 @@ class Recommender(ABC):
     def _people(
         self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None
     ) -> tuple[sparse.csr_array[np.float32], sparse.csr_array[np.float32]]:
-        lengths, codes = self._encoded(histories)
+        history = self._as_rows(*self._encoded(histories))
+        names = pl.Series([str(name) for name in histories], dtype=pl.String)
+        interests, _ = (knowledge if knowledge is not None else Knowledge.none()).interest_matrix(names, self.interest_ids)
+        return history, interests
+
+    def _as_rows(self, lengths: NDArray[np.int64], codes: Codes) -> sparse.csr_array[np.float32]:
+        """What `_encoded` found as rows: binary CSR [n, n_items]."""
         rows, known = np.repeat(np.arange(len(lengths)), lengths), codes >= 0
         history = sparse.csr_array(
             (np.ones(int(known.sum()), dtype=np.float32), (rows[known], codes[known])), shape=(len(lengths), self.n_items)
         )
         history.sum_duplicates()
         history.data[:] = 1.0
-        names = pl.Series([str(name) for name in histories], dtype=pl.String)
-        interests, _ = (knowledge if knowledge is not None else Knowledge.none()).interest_matrix(names, self.interest_ids)
-        return history, interests
+        return history
 
-    def _encoded(self, histories: Mapping[Any, Sequence[Any]]) -> tuple[NDArray[np.int64], Codes]:
+    def _encoded(self, histories: Mapping[Any, Sequence[Any]], *, aloud: bool = True) -> tuple[NDArray[np.int64], Codes]:
         """How many items each history names, int64 [n], and the codes of all, int32, -1 for an unknown one; those are counted aloud."""
         lengths = np.array([len(items) for items in histories.values()], dtype=np.int64)
         codes = self.items.encode([item for items in histories.values() for item in items])
         unknown = int((codes < 0).sum())
-        if unknown:
+        if unknown and aloud:
             warnings.warn(
                 f"{unknown} of {len(codes)} items of these histories are unknown to the model and count for nothing", stacklevel=4
             )
@@ -290,7 +294,7 @@ class Recommender(ABC):
         for start in range(0, len(names), SCORE_BLOCK):
             block = {name: histories[name] for name in names[start : start + SCORE_BLOCK]}
             scores = self.score_histories(block, knowledge)
-            seen = self._people(block, None)[0] if exclude_seen else None
+            seen = self._as_rows(*self._encoded(block, aloud=False)) if exclude_seen else None
             parts.append(self._top(scores, seen, k, mask, start))
         return self._as_frame(parts, pl.Series([str(name) for name in histories], dtype=pl.String))
 
