@@ -132,9 +132,19 @@ def running_mean(x: Tensor, batch: Batch, *, causal: bool) -> Tensor:
 
 
 def running_softmax(scores: Tensor, batch: Batch, *, causal: bool) -> Tensor:
-    """Softmax weights over what a token may see, times how many that are: of mean 1 over a history. [t, 1] → [t, 1]."""
-    powers = (scores - scores.detach().max()).exp()
-    return powers / running_mean(powers, batch, causal=causal).clamp_min(1e-30)
+    """Softmax weights over what a token may see, times how many that are: of mean 1 over a history. [t, 1] → [t, 1].
+
+    In logarithms, and history by history: sums over the batch would lose a history whose scores lie far below another's.
+    """
+    found = []
+    for group in batch.groups:
+        (people, longest), own = group.shape, scores[group.tokens, 0].float()
+        place = torch.arange(len(own), device=own.device) if group.place is None else group.place
+        padded = own.new_full((people * longest,), -torch.inf).index_copy(0, place, own).view(people, longest)
+        total = padded.logcumsumexp(dim=1) if causal else padded.logsumexp(dim=1, keepdim=True).expand(people, longest)
+        found.append(own - total.reshape(-1).index_select(0, place))
+    count = batch.lengths[batch.owner] - batch.age if causal else batch.lengths[batch.owner]
+    return (torch.cat(found).exp() * count).unsqueeze(1).to(scores.dtype)
 
 
 class GRASPNetwork(SequenceNetwork):
