@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,18 @@ class People:
     Attributes:
         sequences: of b people.
         texts: float32 [b, …], as the model has it, or None.
+        alike: int32 [b, N], fitted users of the most similar texts, −1 for none, none of them the person; None where `texts` is.
     """
 
     sequences: Sequences
     texts: NDArray[np.float32] | None = None
+    alike: NDArray[np.int32] | None = None
 
-    def repeated(self, n: int) -> People:
-        """One person n times."""
-        return People(self.sequences.take(np.zeros(n, np.int64)), None if self.texts is None else self.texts.repeat(n, axis=0))
+    def with_histories(self, sequences: Sequences) -> People:
+        """One person with each of these histories."""
+        n = len(sequences)
+        texts = None if self.texts is None else self.texts.repeat(n, axis=0)
+        return People(sequences, texts, None if self.alike is None else self.alike.repeat(n, axis=0))
 
 
 class SequentialRecommender(Recommender):
@@ -102,7 +106,7 @@ class SequentialRecommender(Recommender):
         met = np.unique(items)
         without = Sequences.of_lengths(np.full(len(met), len(items)), np.tile(items, len(met)))
         without = without.only(without.items != np.repeat(met, len(items)))
-        found = self._or_popular(self._score_people(replace(person.repeated(len(met)), sequences=without)))[:, target]
+        found = self._or_popular(self._score_people(person.with_histories(without)))[:, target]
         pairs = zip(met.tolist(), (score - found).tolist(), strict=True)
         return score, [Cause("item", self.items.ids[code], self.titles[code], part) for code, part in pairs], False
 
@@ -111,7 +115,7 @@ class SequentialRecommender(Recommender):
         person = self._fitted(self._user_codes([user]))
         gone = self.items.encode([cause.key for cause in causes if cause.kind == "item"])
         kept = person.sequences.only(~np.isin(person.sequences.items, gone))
-        return float(self._or_popular(self._score_people(replace(person, sequences=kept)))[0, target])
+        return float(self._or_popular(self._score_people(person.with_histories(kept)))[0, target])
 
     # Saving
 

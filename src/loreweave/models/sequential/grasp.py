@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -180,18 +181,21 @@ class GRASP(TextSequential):
 
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
         read = super()._read(train, knowledge if self.config.people else knowledge.only("item_text"))
-        if self.config.similar == "random":
-            self.item_neighbours, self.user_neighbours = (
-                self._strange(own, seed) for seed, own in enumerate((self.item_neighbours, self.user_neighbours))
-            )
-        elif self.config.similar == "none":
-            self.item_neighbours, self.user_neighbours = (np.full_like(own, -1) for own in (self.item_neighbours, self.user_neighbours))
+        self.item_neighbours = self._controlled(self.item_neighbours, self.item_vectors, self.candidate_mask())
+        self.user_neighbours = self._controlled(self.user_neighbours, self.user_vectors, np.diff(self.history.indptr) > 0)
         return read
 
-    def _strange(self, neighbours: np.ndarray[Any, np.dtype[np.int32]], seed: int) -> np.ndarray[Any, np.dtype[np.int32]]:
-        """As many neighbours as each has, drawn among all that are anybody's."""
-        some = np.unique(neighbours[neighbours >= 0])
-        drawn = np.random.default_rng([self.config.seed, seed]).choice(some, neighbours.shape) if len(some) else neighbours
+    def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
+        return self._controlled(super()._alike(vectors), self.user_vectors, np.diff(self.history.indptr) > 0)
+
+    def _controlled(self, neighbours: NDArray[np.int32], vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """As `similar` says: the neighbours; as many drawn among all that may be somebody's; or none. Of fitted users and newcomers."""
+        if self.config.similar == "nearest":
+            return neighbours
+        if self.config.similar == "none" or not (neighbours >= 0).any():
+            return np.full_like(neighbours, -1)
+        some = np.flatnonzero(vectors.any(axis=1) & among)
+        drawn = np.random.default_rng([self.config.seed, len(vectors)]).choice(some, neighbours.shape)
         return np.where(neighbours >= 0, drawn, -1).astype(np.int32)
 
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:

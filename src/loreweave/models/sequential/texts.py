@@ -78,7 +78,7 @@ class TextSequential(NeuralSequential):
         people = super()._fitted(users)
         if not self.user_vectors.shape[1]:
             return people
-        return replace(people, texts=self._with_similar(self.user_vectors[users], self.user_neighbours[users]))
+        return self._with_texts(people, self.user_vectors[users], self.user_neighbours[users])
 
     def _strangers(self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None) -> People:
         people = super()._strangers(histories, knowledge)
@@ -87,15 +87,15 @@ class TextSequential(NeuralSequential):
         vectors = np.zeros((len(histories), self.user_vectors.shape[1]), np.float32)
         if knowledge is not None and self.encoder is not None:
             vectors = self.encoder.encode(knowledge.texts("user_text", Vocabulary([str(name) for name in histories])))
-        return replace(people, texts=self._with_similar(vectors, self._alike(vectors)))
+        return self._with_texts(people, vectors, self._alike(vectors))
 
     def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
         """The fitted users of the most similar texts, int32 [b, N]."""
         return nearest(vectors, self.user_vectors, self.config.neighbours, among=np.diff(self.history.indptr) > 0)[0]
 
-    def _with_similar(self, vectors: Vectors, neighbours: NDArray[np.int32]) -> Vectors:
-        """What is said of each person and, on average, of those alike: float32 [b, 2, D]."""
-        return np.stack([vectors, mean_of(neighbours, self.user_vectors)], axis=1)
+    def _with_texts(self, people: People, vectors: Vectors, alike: NDArray[np.int32]) -> People:
+        """With what is said of each person and, on average, of those alike: `texts` is float32 [b, 2, D]."""
+        return replace(people, texts=np.stack([vectors, mean_of(alike, self.user_vectors)], axis=1), alike=alike)
 
     # People of whom a text is all that is known
 
@@ -108,12 +108,12 @@ class TextSequential(NeuralSequential):
 
     def _by_text(self, people: People, states: Vectors) -> Vectors:
         """States, float32 [b, d]; who has a text and no history gets the mean state of the fitted users of the most similar texts."""
-        if people.texts is None:
+        if people.texts is None or people.alike is None:
             return states
         rows = np.flatnonzero((people.sequences.lengths == 0) & people.texts[:, 0].any(axis=1))
         if len(rows):
             states = states.copy()
-            states[rows] = mean_of(self._alike(people.texts[rows, 0]), self.states)
+            states[rows] = mean_of(people.alike[rows], self.states)
         return states
 
     def neighbours(self, items: Sequence[Any] = (), users: Sequence[Any] = ()) -> pl.DataFrame:
