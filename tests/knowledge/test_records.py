@@ -259,3 +259,22 @@ def test_a_million_records_pass_through_every_control_in_seconds() -> None:
     matrix, _ = knowledge.interest_matrix(records["user"].unique())
     assert matrix.nnz == records.select("user", "interest").n_unique()
     assert time.process_time() - started < 30  # about 3 s; a Python loop over records would take minutes
+
+
+class TestTexts:
+    KEYS = Vocabulary(["b2", "b1", "b3"])
+
+    def test_by_key_in_the_order_of_the_vocabulary(self, small: Knowledge) -> None:
+        assert small.texts("item_text", self.KEYS) == ["a ship sinks", "a dragon wakes", ""]
+        assert small.texts("user_text", Vocabulary(["ann", "cat"])) == ["", "likes quiet books"]  # an interest's phrase is no text
+        assert small.texts("item_text", Vocabulary([])) == []
+        assert Knowledge.none().texts("item_text", self.KEYS) == ["", "", ""]
+
+    def test_several_are_joined_in_the_order_of_the_records(self) -> None:
+        said = [("b1", "one", 1.0), ("b2", "other", 1.0), ("b1", "two", 0.5), ("b1", "withdrawn", 0.0), ("b9", "unknown", 1.0)]
+        knowledge = Knowledge.from_records([Record(kind="item_text", item=key, text=text, weight=weight) for key, text, weight in said])
+        assert knowledge.texts("item_text", self.KEYS) == ["other", "one two", ""]
+
+    def test_numbers_name_their_keys(self) -> None:
+        knowledge = Knowledge.from_records([Record(kind="user_text", user="7", text="seven")])
+        assert knowledge.texts("user_text", Vocabulary([5, 7])) == ["", "seven"]

@@ -1,0 +1,52 @@
+"""The recurrent backbone against torch's GRU on each history alone."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from cycle_world import batch_of_histories  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from loreweave.models.sequential.gru4rec import GRU4RecConfig, Recurrent, _by_step  # noqa: E402
+
+LENGTHS = st.lists(st.integers(1, 20), min_size=1, max_size=8)
+
+
+@settings(max_examples=20)
+@given(lengths=LENGTHS, blocks=st.integers(1, 3))
+def test_states_are_those_of_torchs_gru_on_each_history_alone(lengths: list[int], blocks: int) -> None:
+    g = torch.Generator().manual_seed(1)
+    ours = Recurrent(GRU4RecConfig(dim=6, blocks=blocks, dropout=0.5), g).eval()
+    peer = torch.nn.GRU(6, 6, num_layers=blocks)
+    with torch.no_grad():
+        for number, layer in enumerate(ours.layers):
+            for name, parameter in layer.named_parameters():
+                getattr(peer, name.replace("l0", f"l{number}")).copy_(parameter)
+        batch = batch_of_histories([[0] * length for length in lengths])
+        inputs = torch.randn(len(batch.items), 6, generator=g)
+        found = ours.encode(inputs, batch)
+        for row in range(len(lengths)):
+            alone, _ = peer(inputs[batch.owner == row].unsqueeze(1))
+            torch.testing.assert_close(found[batch.owner == row], ours.out(alone[:, 0]), rtol=1e-4, atol=1e-5)
+
+
+@given(LENGTHS)
+def test_steps_are_those_of_a_packed_sequence(lengths: list[int]) -> None:
+    batch = batch_of_histories([[0] * length for length in lengths])
+    steps, back = _by_step(batch)
+    places = torch.split(torch.arange(len(batch.items)), batch.lengths.tolist())
+    packed = torch.nn.utils.rnn.pack_sequence(list(places))
+    assert torch.equal(steps, packed.data)
+    assert torch.equal(steps[back], torch.arange(len(steps)))
+
+
+def test_the_start_is_uniform_and_repeatable() -> None:
+    first, again, other = (Recurrent(GRU4RecConfig(dim=64, blocks=1), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    weight = first.layers[0].weight_hh_l0
+    assert torch.equal(weight, again.layers[0].weight_hh_l0)
+    assert not torch.equal(weight, other.layers[0].weight_hh_l0)
+    assert 0.99 / 8 < weight.abs().max().item() <= 1 / 8
+    assert weight.std().item() == pytest.approx(1 / 8 / 3**0.5, rel=0.03)

@@ -1,0 +1,146 @@
+"""What the readers of texts share: vectors, neighbours, newcomers, and what is kept of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from cycle_world import READERS, SMALL, cycle, fitted, said  # noqa: E402
+
+from loreweave.data.dataset import Interactions  # noqa: E402
+from loreweave.errors import SavedError  # noqa: E402
+from loreweave.knowledge.records import Knowledge, Record  # noqa: E402
+from loreweave.language.lsa import Lsa  # noqa: E402
+from loreweave.models import create, load  # noqa: E402
+from loreweave.models.sequential.backbones import BACKBONES, backbone_of  # noqa: E402
+from loreweave.models.sequential.texts import TextSequential  # noqa: E402
+
+READERS_OF_PEOPLE = ("llm-esr", "grasp")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOREWEAVE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def reader(name: str, knowledge: Knowledge | None = None, **settings: object) -> TextSequential:
+    model = fitted(name, knowledge=said() if knowledge is None else knowledge, **{"epochs": 2, **settings})
+    assert isinstance(model, TextSequential)
+    return model
+
+
+@pytest.mark.parametrize("name", READERS)
+class TestReading:
+    def test_vectors_are_the_encoders_and_unit_or_zero(self, name: str) -> None:
+        model = reader(name)
+        knowledge = said()
+        texts = knowledge.texts("item_text", model.items)
+        people = knowledge.texts("user_text", model.users) if name in READERS_OF_PEOPLE else []
+        expected = Lsa([*texts, *people]).encode(texts)
+        np.testing.assert_allclose(model.item_vectors, expected, atol=1e-6)
+        lengths = np.linalg.norm(model.item_vectors, axis=1)
+        np.testing.assert_allclose(lengths, [1, 1, 1, 1, 1, 0], atol=1e-5)
+
+    def test_neighbours_are_others_that_were_met(self, name: str) -> None:
+        model = reader(name, neighbours=3)
+        for row, found in enumerate(model.item_neighbours.tolist()):
+            assert set(found) <= ({0, 1, 2, 3} - {row}) | {-1}  # e and f were never met
+        cosines = model.item_vectors @ model.item_vectors.T
+        for item in range(4):
+            others = sorted({0, 1, 2, 3} - {item}, key=lambda other, row=cosines[item]: -float(row[other]))
+            assert model.item_neighbours[item].tolist() == others
+            assert others[0] == item ^ 1  # a and b share most words, and so do c and d
+        assert model.item_neighbours[5].tolist() == [-1, -1, -1]
+
+    def test_without_texts_everything_is_empty_and_nothing_is_warned_of(self, name: str, recwarn: pytest.WarningsRecorder) -> None:
+        model = reader(name, Knowledge.none())
+        assert (model.item_vectors.shape, model.user_vectors.shape, model.encoder) == ((6, 0), (32, 0), None)
+        assert [str(one.message) for one in recwarn] == []
+
+    def test_neighbours_come_from_the_cache_the_second_time(self, name: str, cache: Path) -> None:
+        first = reader(name)
+        kept = {path: path.stat().st_mtime_ns for path in (cache / "neighbours").iterdir()}
+        again = reader(name)
+        assert {path: path.stat().st_mtime_ns for path in (cache / "neighbours").iterdir()} == kept
+        np.testing.assert_array_equal(first.score(["p3"]), again.score(["p3"]))
+
+    @pytest.mark.parametrize("backbone", list(BACKBONES))
+    def test_every_backbone_is_that_of_the_model_of_its_name(self, name: str, backbone: str) -> None:
+        model = reader(name, backbone=backbone, epochs=1)
+        alone = create(backbone, {**SMALL, **({} if backbone == "gru4rec" else {"expansion": 1}), "epochs": 1}).fit(cycle())
+        assert model.network.backbone.causal == alone.network.backbone.causal
+        shapes = [{key: value.shape for key, value in one.network.backbone.state_dict().items()} for one in (model, alone)]
+        assert shapes[0] == shapes[1]
+        again = [backbone_of(backbone, model.config, torch.Generator().manual_seed(4)).state_dict() for _ in range(2)]
+        assert all(torch.equal(again[0][key], again[1][key]) for key in again[0])
+
+    def test_a_checkpoint_of_other_texts_is_refused(self, name: str, tmp_path: Path) -> None:
+        create(name, {**SMALL, "epochs": 2}).fit(cycle(), said(), checkpoint=tmp_path / "c")
+        with pytest.raises(SavedError, match="another texts"):
+            create(name, {**SMALL, "epochs": 3}).fit(cycle(), said().shuffled(1), checkpoint=tmp_path / "c", resume=True)
+
+    def test_a_damaged_or_missing_encoder_is_refused(self, name: str, tmp_path: Path) -> None:
+        reader(name).save(tmp_path / "m")
+        files = [path for path in (tmp_path / "m" / "encoder").iterdir() if path.is_file()]
+        assert {path.name for path in files} == {"manifest.json", "terms.json", "lsa.safetensors"}
+        for path in files:
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
+            with pytest.raises(SavedError):
+                load(tmp_path / "m")
+            path.unlink()
+            with pytest.raises(SavedError):
+                load(tmp_path / "m")
+            path.write_bytes(whole)
+        load(tmp_path / "m")
+
+    def test_loading_needs_no_encoder_where_nothing_was_read(self, name: str, tmp_path: Path) -> None:
+        """One that is not installed here, nor needed."""
+        reader(name, Knowledge.none()).save(tmp_path / "m")
+        path = tmp_path / "m" / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["config"]["encoder"] = "no such encoder"
+        path.write_text(json.dumps(manifest))
+        assert load(tmp_path / "m").score(["p3"]).shape == (1, 6)
+
+
+@pytest.mark.parametrize("name", READERS_OF_PEOPLE)
+class TestPeople:
+    def test_neighbours_of_people_met_something_and_are_others(self, name: str) -> None:
+        model = reader(name, neighbours=8)
+        found = model.user_neighbours
+        assert (found != np.arange(32)[:, None]).all()
+        assert not {1, 30} & set(found.ravel().tolist())
+        likes = found[[n for n in range(32) if n != 1]] % 2
+        assert (likes == np.array([n % 2 for n in range(32) if n != 1])[:, None]).all()  # wine with wine, tea with tea
+
+    def test_a_newcomer_is_told_of_as_a_fitted_user_is(self, name: str) -> None:
+        model = reader(name)
+        histories = {"x": ["a"], "y": ["b"]}
+        knowledge = Knowledge.from_records([Record(kind="user_text", user="x", text="likes wine and grapes number4")])
+        people = model._strangers(histories, knowledge)
+        assert people.texts is not None
+        np.testing.assert_allclose(people.texts[0, 0], model.user_vectors[4], atol=1e-5)
+        assert not people.texts[1].any()
+        assert people.alike is not None
+        assert people.alike[0, 0] == 4
+        assert (people.alike[1] == -1).all()
+        np.testing.assert_allclose(people.texts[0, 1], model.user_vectors[people.alike[0]].mean(axis=0), atol=1e-5)
+
+    def test_a_text_without_a_known_word_says_nothing(self, name: str) -> None:
+        model = reader(name)
+        knowledge = Knowledge.from_records([Record(kind="user_text", user="x", text="quux")])
+        np.testing.assert_array_equal(model.score_histories({"x": ["a"]}, knowledge), model.score_histories({"x": ["a"]}))
+
+    def test_texts_of_a_validation_part_are_not_needed(self, name: str) -> None:
+        """Neighbours and vectors come from train and knowledge alone, whatever is held out."""
+        valid = Interactions(np.array([30, 3]), np.array([0, 4]))
+        plain, validated = reader(name), create(name, {**SMALL, "epochs": 2}).fit(cycle(), said(), valid)
+        for attribute in ("item_vectors", "item_neighbours", "user_vectors", "user_neighbours"):
+            np.testing.assert_array_equal(getattr(plain, attribute), getattr(validated, attribute))
