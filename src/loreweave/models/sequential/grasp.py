@@ -34,6 +34,7 @@ from loreweave.learn.neighbours import mean_of
 from loreweave.learn.sequences import Batch, Sequences
 from loreweave.models.sequential.backbones import backbone_of
 from loreweave.models.sequential.network import Backbone, SequenceNetwork, linear, normal
+from loreweave.models.sequential.neural import Vectors
 from loreweave.models.sequential.texts import TextConfig, TextSequential
 
 
