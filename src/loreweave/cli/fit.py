@@ -29,7 +29,10 @@ VALIDATION_KS = (10, 20)
 ModelName = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="Which recommender: popular, item-knn, rp3beta, ials, ease, cikg-linear, lightgcn, cikgrec or blend."
+        "--model",
+        "-m",
+        help="Which recommender: popular, item-knn, rp3beta, ials, ease, cikg-linear, lightgcn, cikgrec, blend; of sequences: markov, item-knn-seq, "
+        "gru4rec, sasrec, bert4rec, grasp, llm-esr, llm-init.",
     ),
 ]
 

