@@ -31,8 +31,8 @@ ModelName = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Which recommender: popular, item-knn, rp3beta, ials, ease, cikg-linear, lightgcn, cikgrec, blend; of sequences: markov, item-knn-seq, "
-        "gru4rec, sasrec, bert4rec, grasp, llm-esr, llm-init.",
+        help="Which recommender: popular, item-knn, rp3beta, ials, ease, cikg-linear, lightgcn, cikgrec, blend; of sequences: markov, "
+        "item-knn-seq, gru4rec, sasrec, bert4rec, grasp, llm-esr, llm-init.",
     ),
 ]
 

@@ -42,7 +42,7 @@ class SequentialConfig(Config):
     """Softmax over all items (over a sample, with the logQ correction, above 50,000); generalised BCE (gSASRec: Petrov & Macdonald, RecSys
     2023); or BCE with one uniform negative (the setting of SASRec's paper)."""
     negatives: int = Field(256, ge=1)
-    """Uniform negatives a position, for `gbce`."""
+    """Uniform negatives a step, shared by its positions, for `gbce`."""
     calibration: float = Field(0.75, ge=0, le=1)
     """t of `gbce`: 0 is plain BCE, 1 is calibrated to the softmax."""
     sampled_items: int = Field(8192, ge=1)
