@@ -38,8 +38,8 @@ def save(
     Raises:
         SavedError: the place cannot be written; the previous checkpoint is unchanged.
     """
-    arrays: dict[str, NDArray[Any]] = {f"module.{name}": tensor.cpu().numpy() for name, tensor in copy_of(module).items()}
-    arrays |= {f"best.{name}": tensor.cpu().numpy() for name, tensor in (best or {}).items()}
+    arrays: dict[str, NDArray[Any]] = {f"module.{name}": tensor.numpy() for name, tensor in copy_of(module).items()}
+    arrays |= {f"best.{name}": tensor.numpy() for name, tensor in (best or {}).items()}
     arrays["generator"] = generator.get_state().numpy()
     for name, optimizer in optimizers.items():
         for index, moments in optimizer.state_dict()["state"].items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, Literal
@@ -219,9 +218,7 @@ def normal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
 
 def linear(n_in: int, n_out: int, generator: torch.Generator, *, bias: bool = True) -> nn.Linear:
     """A linear map with a normal start and zero bias, drawn from `generator`."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # of texts that there are none of
-        made: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)  # type: ignore[no-untyped-call]
+    made: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         made.weight.copy_(normal(n_out, n_in, generator))
         if bias:
