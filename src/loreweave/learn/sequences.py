@@ -178,7 +178,6 @@ class Batch:
 
 
 def _groups(lengths: Tensor, end: Tensor, owner: Tensor, within: Tensor) -> list[Group]:
-
     found = []
     falling = lengths.numpy()[::-1]
     cuts = np.unique(np.concatenate([[0], len(lengths) - np.searchsorted(falling, WIDTHS, side="right"), [len(lengths)]]))

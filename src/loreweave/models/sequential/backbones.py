@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 
+from loreweave.models.sequential.bert4rec import cloze_transformer
 from loreweave.models.sequential.gru4rec import Recurrent
 from loreweave.models.sequential.network import Backbone
 from loreweave.models.sequential.sasrec import Transformer
@@ -16,12 +16,12 @@ BackboneName = Literal["sasrec", "gru4rec", "bert4rec"]
 
 
 def backbone_of(name: BackboneName, config: Any, generator: torch.Generator) -> Backbone:
-    """An untrained backbone, exactly as the model of that name has it."""
+    """An untrained backbone, made as the model of that name makes it, of the settings given."""
     return BACKBONES[name](config, generator)
 
 
 BACKBONES: dict[str, Callable[[Any, torch.Generator], Backbone]] = {
-    "sasrec": lambda config, generator: Transformer(config, generator),
+    "sasrec": Transformer,
     "gru4rec": Recurrent,
-    "bert4rec": lambda config, generator: Transformer(config, generator, causal=False, activation=F.gelu),
+    "bert4rec": cloze_transformer,
 }

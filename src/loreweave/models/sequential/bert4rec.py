@@ -7,7 +7,7 @@ training the newest item is masked more often than others, because that is what 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,11 @@ class BERT4RecConfig(SASRecConfig):
     """Width of the feed-forward layers as a multiple of `dim`."""
 
 
+def cloze_transformer(config: Any, generator: torch.Generator) -> Transformer:
+    """An untrained backbone that looks both ways."""
+    return Transformer(config, generator, causal=False, activation=F.gelu)
+
+
 class BERT4Rec(NeuralSequential):
     """Bidirectional self-attention, trained by the cloze task. Learns from a share of the positions at a time: more epochs are needed."""
 
@@ -38,5 +43,5 @@ class BERT4Rec(NeuralSequential):
     config_class: ClassVar[type[Config]] = BERT4RecConfig
 
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
-        backbone = Transformer(self.config, generator, causal=False, activation=F.gelu)
+        backbone = cloze_transformer(self.config, generator)
         return SequenceNetwork(sequences, self.n_items, self.config, generator, backbone)

@@ -23,7 +23,7 @@ from loreweave.config import Config
 from loreweave.learn.attention import attend
 from loreweave.learn.sequences import Batch, Sequences
 from loreweave.models.sequential.backbones import backbone_of
-from loreweave.models.sequential.llm_init import principal_components
+from loreweave.models.sequential.llm_init import start_from_texts
 from loreweave.models.sequential.network import Backbone, SequenceNetwork, linear, normal
 from loreweave.models.sequential.texts import TextConfig, TextSequential
 
@@ -112,8 +112,5 @@ class LLMESR(TextSequential):
         alike = torch.from_numpy(self.user_neighbours.astype(np.int64))
         vectors = torch.from_numpy(self.item_vectors)
         network = LLMESRNetwork(sequences, self.n_items, self.config, generator, backbone, vectors, alike)
-        start = principal_components(self.item_vectors, self.config.dim)
-        told = torch.from_numpy(np.flatnonzero(start.any(axis=1)))
-        with torch.no_grad():
-            network.items[told, : start.shape[1]] = torch.from_numpy(start)[told]
+        start_from_texts(network, self.item_vectors)
         return network

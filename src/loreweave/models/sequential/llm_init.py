@@ -33,11 +33,16 @@ class LLMInit(TextSequential):
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
         backbone = backbone_of(self.config.backbone, self.config, generator)
         network = SequenceNetwork(sequences, self.n_items, self.config, generator, backbone)
-        start = principal_components(self.item_vectors, self.config.dim)
-        told = torch.from_numpy(np.flatnonzero(start.any(axis=1)))
-        with torch.no_grad():
-            network.items[told, : start.shape[1]] = torch.from_numpy(start)[told]
+        start_from_texts(network, self.item_vectors)
         return network
+
+
+def start_from_texts(network: SequenceNetwork, vectors: Vectors) -> None:
+    """Lay the principal components of text vectors, float32 [n_items, D], over the item vectors; items without a text keep theirs."""
+    start = principal_components(vectors, network.items.shape[1])
+    told = torch.from_numpy(np.flatnonzero(start.any(axis=1)))
+    with torch.no_grad():
+        network.items[told, : start.shape[1]] = torch.from_numpy(start)[told]
 
 
 def principal_components(vectors: Vectors, dim: int) -> Vectors:
