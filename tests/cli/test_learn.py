@@ -188,6 +188,25 @@ def test_random_items_have_a_table_of_their_own(run: Run, films: Path, tmp_path:
     assert "random items" not in run(*arguments, "--out", tmp_path / "plain").out
 
 
+def test_ablate_prints_one_table_of_the_parts(run: Run, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = ("--set", "epochs=1", "--set", "dim=8", "--set", "max_length=8", "--seeds", "1", "-k", "5", "--metric", "ndcg@5")
+    ran = run("ablate", "llm-esr", films, "--split", "leave_last_out", *tiny)
+    assert ran.code == 0, ran.err
+    out = Path("runs") / f"ablate-llm-esr-{films.name}"
+    assert str(out / "report.html") in ran.out.replace("\n", "")
+    told = run("ablate", "llm-esr", films, "--split", "leave_last_out", *tiny, "--resume", "--json").json()
+    rows = [(row["name"], row["knowledge"]) for row in told["ablation"]]
+    assert rows == [("llm-esr", "real"), ("llm-esr", "none"), ("llm-esr", "shuffled"), ("sasrec", "none"), ("no-distillation", "real")]
+    assert told["left_out"] == []
+    for name, knowledge in rows:  # the texts are a template's already: no arm of that name
+        assert f"{name} " in ran.out and f" {knowledge} " in ran.out
+    shared = {"epochs": 1, "dim": 8, "max_length": 8}
+    settings = {row["model"]: row["settings"] for row in told["results"]}
+    assert settings["sasrec"] == {"seed": 1, **shared}
+    assert settings["no-distillation"] == {"seed": 1, "distillation": 0.0, **shared}
+
+
 def test_compare_prints_a_table_and_where_the_report_is(run: Run, films: Path, tmp_path: Path) -> None:
     options = ("--models", "popular,ease", "--seeds", "1,", "--no-tune", "--knowledge", "none", "-k", "10")
     ran = run("compare", films, *options, "--out", tmp_path / "r")

@@ -115,6 +115,24 @@ def test_wrong_options_of_compare(run: Run, films: Path, tmp_path: Path, argumen
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ease",), ("ease", "no parts")),
+        (("wizard",), ("wizard",)),
+        (("grasp", "--set", "backbone=lstm"), ("backbone", "lstm")),
+        (("grasp", "--set", "sasrec.dim=8"), ("sasrec", "grasp")),
+        (("grasp", "--seeds", "0"), ("--seeds",)),
+        (("grasp", "--with", "wizards"), ("--with", "wizards")),
+        (("grasp", "--resume"), ("--resume",)),
+    ],
+)
+def test_wrong_options_of_ablate(run: Run, films: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    name, *options = arguments
+    refused(run("ablate", name, films, *options, "--out", tmp_path / "o"), *words)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[compare]\nmoon = 1\n", ("[compare]", "'moon'")),

@@ -285,7 +285,7 @@ def test_an_ablation_runs_the_real_arm_alone(tmp_path: Path) -> None:
     assert {(row["model"], row["knowledge"]) for row in result["results"]} == {("popular", "none"), ("stub", "real")}
     assert [test["claim"] for test in result["tests"]] == ["stub real − popular none, recall@2"]
     assert result["groups"] == []
-    with pytest.raises(ConfigError, match="controls are none and shuffled"):
+    with pytest.raises(ConfigError, match="controls are none, shuffled, template"):
         compared(tmp_path / "other", controls=("noised",))
     with pytest.raises(ConfigError, match="permutations are measured against the arm none"):
         compared(tmp_path / "other", controls=("shuffled",), permutations=2)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import loreweave
-from loreweave.cli import ask, compare, demo, fit, inspect, neighbours, recommend, stored
+from loreweave.cli import ablate, ask, compare, demo, fit, inspect, neighbours, recommend, stored
 from loreweave.cli.output import one_line
 from loreweave.errors import LoreweaveError
 
@@ -26,6 +26,7 @@ for command in (
     demo.demo,
     inspect.inspect,
     compare.compare,
+    ablate.ablate,
     fit.fit,
     fit.tune,
     fit.evaluate,

@@ -25,20 +25,15 @@ def compare(
         str,
         typer.Option("--models", "-m", help="Which recommenders, with commas between them; NAME=MODEL to run one under several settings."),
     ] = "popular,ease,cikg-linear",
-    seeds: Annotated[
-        str, typer.Option("--seeds", rich_help_panel=options.LEARNING, help="How many seeds (3: seeds 1, 2, 3), or a list with commas.")
-    ] = "3",
-    k: Annotated[
-        list[str] | None,
-        typer.Option("-k", rich_help_panel=options.OUTPUT, help="Cut-offs, with commas or repeated.  [default: 20,50,100]"),
-    ] = None,
+    seeds: options.Seeds = "3",
+    k: options.Cuts = None,
     noise: Annotated[
         str | None,
         typer.Option("--noise", rich_help_panel=options.LEARNING, help="Further arms with this share of wrong records: 0.1,0.3."),
     ] = None,
     controls: Annotated[
         str,
-        typer.Option("--controls", rich_help_panel=options.LEARNING, help="What real knowledge is held against; empty for an ablation."),
+        typer.Option("--controls", rich_help_panel=options.LEARNING, help="What real knowledge is held against: none, shuffled, template."),
     ] = "none,shuffled",
     permutations: Annotated[
         int,
@@ -46,15 +41,8 @@ def compare(
             "--permutations", min=0, rich_help_panel=options.LEARNING, help="Further shuffles, to bound what wrong knowledge does."
         ),
     ] = 0,
-    negatives: Annotated[
-        int,
-        typer.Option(
-            "--negatives", min=0, rich_help_panel=options.OUTPUT, help="Rank held-out items also among so many random ones (papers: 100)."
-        ),
-    ] = 0,
-    metric: Annotated[
-        str, typer.Option("--metric", rich_help_panel=options.LEARNING, help="What settings are chosen by, and what the tests are about.")
-    ] = "ndcg@20",
+    negatives: options.Negatives = 0,
+    metric: options.Metric = "ndcg@20",
     claim: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,10 +52,7 @@ def compare(
             help='A further test, named before the run: "cikg-linear real > ease none: recall@20"; repeat it.',
         ),
     ] = None,
-    tune: Annotated[
-        bool,
-        typer.Option("--tune/--no-tune", rich_help_panel=options.LEARNING, help="Choose settings on validation, or take the defaults."),
-    ] = True,
+    tune: options.Tune = True,
     format: options.Format = None,
     column: options.Column = None,
     min_value: options.MinValue = None,
@@ -79,15 +64,7 @@ def compare(
     undated: options.Undated = False,
     set: options.Set = None,
     config: options.ConfigFile = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            rich_help_panel=options.LEARNING,
-            help="Insist that --out holds a comparison to go on with. What is finished there under the same data and settings is "
-            "never done again.",
-        ),
-    ] = False,
+    resume: options.Taken = False,
     json: options.Json = False,
 ) -> None:
     """Compare models with real, no and shuffled knowledge over several seeds, with paired tests and a report.
@@ -112,8 +89,7 @@ def compare(
     chosen = inputs.settings(names, set or (), config)
     kinds = known.kinds_of(create(model, chosen.models.get(name)) for name, model in names.items())
     further = known.further(with_ or (), kinds)
-    if resume and not (out / "manifest.json").is_file():
-        raise ConfigError(f"--resume: {out} holds no comparison to go on with; leave --resume out to begin one")
+    check_resume(out, resume)
     log = inputs.Log(data, format, column or (), min_value, k_core, file_order)
     dataset = log.read()
     inputs.check_split(split)
@@ -142,6 +118,15 @@ def compare(
         return
     print_comparison(result)
     print(f"report: {out / 'report.html'}")
+
+
+def check_resume(out: Path, resume: bool) -> None:
+    """
+    Raises:
+        ConfigError: `--resume`, and nothing to go on with.
+    """
+    if resume and not (out / "manifest.json").is_file():
+        raise ConfigError(f"--resume: {out} holds no comparison to go on with; leave --resume out to begin one")
 
 
 def model_names(text: str) -> dict[str, str]:
@@ -178,7 +163,6 @@ def read_claim(text: str) -> tuple[str, str, str]:
 
 def print_comparison(result: Mapping[str, Any]) -> None:
     """Means over seeds, a row a model and arm; the paired tests; what they hold under."""
-    from loreweave.evaluate.protocol import statement
     from loreweave.evaluate.summary import mean_and_spread
 
     results, protocol = result["results"], result["protocol"]
@@ -187,7 +171,7 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     means = {name: mean_and_spread(results, name) for name in metrics}
     rows = []
     for model, arm in means[metrics[0]]:
-        cells = [_spread(*means[name][model, arm]) for name in metrics]
+        cells = [spread(*means[name][model, arm]) for name in metrics]
         seconds = [row["seconds"]["fit"] for row in results if (row["model"], row["knowledge"]) == (model, arm)]
         rows.append((model, arm, *cells, f"{sum(seconds) / len(seconds):.2f}"))
     print_table(("model", "knowledge", *metrics, "fit, s"), rows, right=(*metrics, "fit, s"))
@@ -215,6 +199,13 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     if shuffles:
         columns = ("shuffled − none", "draws", "mean", "upper 95%", "real − none")
         print_table(columns, shuffles, right=columns[1:])
+    print_protocol(protocol)
+
+
+def print_protocol(protocol: Mapping[str, Any]) -> None:
+    """What a comparison's figures hold under; its warnings on standard error."""
+    from loreweave.evaluate.protocol import statement
+
     data, split = protocol["data"], protocol["split"]
     print_fields(
         {
@@ -234,10 +225,11 @@ def _print_sampled(result: Mapping[str, Any]) -> None:
         return
     k = max(cut for cut in among["k"] if cut <= 10)
     hits, gains = (mean_and_spread(result["results"], f"{name}@{k}", "sampled") for name in ("hit_rate", "ndcg"))
-    rows = [(*side, _spread(*hits[side]), _spread(*gains[side])) for side in hits]
+    rows = [(*side, spread(*hits[side]), spread(*gains[side])) for side in hits]
     title = f"among {among['negatives']} random items: not a full ranking, for comparison with papers that give no other"
     print_table(("model", "knowledge", f"H@{k}", f"N@{k}"), rows, title=title, right=(f"H@{k}", f"N@{k}"))
 
 
-def _spread(mean: float, spread: float | None, seeds: int) -> str:
-    return f"{mean:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
+def spread(mean: float, deviation: float | None, seeds: int = 1) -> str:
+    """A mean over seeds and their standard deviation as a table has it."""
+    return f"{mean:.4f}" + ("" if deviation is None else f" ± {deviation:.4f}")

@@ -15,7 +15,7 @@ from loreweave.errors import ConfigError
 if TYPE_CHECKING:
     from loreweave.data import Dataset, Split
 
-COMMANDS = ("compare", "demo", "evaluate", "fit", "tune")
+COMMANDS = ("ablate", "compare", "demo", "evaluate", "fit", "tune")
 """Those that take a TOML file, and so may have a table in it."""
 
 

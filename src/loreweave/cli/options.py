@@ -146,6 +146,21 @@ SplitBy = Annotated[
         "items, else a random fifth.",
     ),
 ]
+Seeds = Annotated[str, typer.Option("--seeds", rich_help_panel=LEARNING, help="How many seeds (3: seeds 1, 2, 3), or a list with commas.")]
+Cuts = Annotated[
+    list[str] | None,
+    typer.Option("-k", rich_help_panel=OUTPUT, help="Cut-offs, with commas or repeated.  [default: 20,50,100]"),
+]
+Negatives = Annotated[
+    int,
+    typer.Option("--negatives", min=0, rich_help_panel=OUTPUT, help="Rank held-out items also among so many random ones (papers: 100)."),
+]
+Metric = Annotated[
+    str, typer.Option("--metric", rich_help_panel=LEARNING, help="What settings are chosen by, and what the tests are about.")
+]
+Tune = Annotated[
+    bool, typer.Option("--tune/--no-tune", rich_help_panel=LEARNING, help="Choose settings on validation, or take the defaults.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, rich_help_panel=LEARNING, help="Of the split's draws and the model's.")]
 KnowledgeFrom = Annotated[
     str,
@@ -188,6 +203,15 @@ ConfigFile = Annotated[
         callback=_read_config,
         rich_help_panel=LEARNING,
         help="Settings from a file: a table a model, and one named after the command for its options. --set and options come before it.",
+    ),
+]
+Taken = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        rich_help_panel=LEARNING,
+        help="Insist that --out holds a comparison to go on with. What is finished there under the same data and settings is never done "
+        "again.",
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", rich_help_panel=LEARNING, help="Go on where a run that was stopped left off.")]

@@ -1,6 +1,6 @@
 """`compare`: models with real, no and shuffled knowledge over seeds, so that what knowledge is worth can be told from what it costs.
 
-Settings are chosen on validation, for `real` and for `none` apart; `shuffled` and `noised` keep those of `real`. Then one fit on train +
+Settings are chosen on validation, for `real` and for `none` apart; all other arms keep those of `real`. Then one fit on train +
 validation, and one look at test. Every finished part is on disk: a run that was killed goes on where it stopped.
 """
 
@@ -25,6 +25,7 @@ from loreweave.evaluate.tuning import Tuned, tune
 from loreweave.files import read_manifest, write_json
 from loreweave.knowledge.records import Knowledge
 from loreweave.knowledge.source import KnowledgeSource, Known, known_about
+from loreweave.knowledge.templates import Templates
 from loreweave.models import model_class
 from loreweave.models.base import Recommender
 from loreweave.progress import track
@@ -44,7 +45,7 @@ def compare(
     how: str | None = None,
     seeds: Sequence[int] = (1, 2, 3),
     noise: Sequence[float] = (),
-    controls: Sequence[str] = ("none", "shuffled"),
+    controls: Sequence[str] | Mapping[str, Sequence[str]] = ("none", "shuffled"),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     tune: bool = True,
     ks: Sequence[int] = (20, 50, 100),
@@ -69,7 +70,7 @@ def compare(
         how, split_options: as for `loreweave.data.split`.
         seeds: of the split, of the models, and of the shuffled and noised arms.
         noise: rates of further arms, `noised-30` for 0.3.
-        controls: what `real` is held against; fewer for an ablation whose claims are about `real` alone.
+        controls: what `real` is held against (`CONTROLS`), for all models or by name; none for one whose claims are about `real` alone.
         settings: by name, settings that are fixed and not walked.
         tune: walk the models' grids; False keeps to `settings` and the defaults.
         ks: cuts.
@@ -102,7 +103,7 @@ def compare(
         permutations,
         dict(filters or {}),
         Path(out),
-        tuple(controls),
+        {name: tuple(controls.get(name, ()) if isinstance(controls, Mapping) else controls) for name in names},
         negatives,
     )
     family = plan.check(claims, ks)
@@ -233,6 +234,9 @@ def _knowledge_of(plan: Plan, name: str, arm: str, each: Round, permutation: int
     if arm == "none":
         return Knowledge.none()
     own = each.refitting.only(*plan.kinds[name])
+    if arm == "template":
+        held = set(own.records["kind"])
+        return Templates(users="user_text" in held, items="item_text" in held).infer(each.split.refit)
     if arm == "shuffled":
         return own.shuffled(each.seed if permutation is None else FIRST_PERMUTATION + permutation)
     if arm in plan.noise:
@@ -259,7 +263,7 @@ def _result(
     return {
         "results": [{key: one.row[key] for key in shown} for one in found if one.cell.permutation is None],
         "tests": summary.paired_tests(values, family) if family else [],
-        "groups": summary.group_gains(values, plan.knowing if "none" in plan.controls else [], plan.metric),
+        "groups": summary.group_gains(values, [name for name in plan.knowing if "none" in plan.controls[name]], plan.metric),
         "popularity": summary.group_rows(found, "item popularity", both),
         "activity": summary.group_rows(found, "user activity", both),
         "permutations": summary.permutation_rows(found, plan.metric),

@@ -18,6 +18,10 @@ from loreweave.models import create
 
 FOLDERS = ("cells", "tuning", "checkpoints", "negatives")
 """Of a comparison, beside those of its models."""
+CONTROLS = ("none", "shuffled", "template")
+"""What stands in for real knowledge: nothing; the same records about other users or items; texts that a template makes of the data."""
+TEXTS = ("item_text", "user_text")
+"""Kinds of record that a template writes."""
 
 
 @dataclass
@@ -28,7 +32,7 @@ class Plan:
         names: name of a row → registered model.
         settings: by name, what is fixed.
         noise: arm → rate.
-        controls: arms beside `real` that are run, of `none` and `shuffled`.
+        controls: by name, arms beside `real` that are run, of `CONTROLS`.
         negatives: how many random items held-out ones are ranked among as well, 0 for full ranking alone.
         kinds: by name, the kinds of record that the model is given; none where it is knowledge-blind or there are none of its kinds. Set by
             `check` and `keep_to`.
@@ -43,7 +47,7 @@ class Plan:
     permutations: int
     filters: dict[str, Any]
     out: Path
-    controls: tuple[str, ...] = ("none", "shuffled")
+    controls: dict[str, tuple[str, ...]]
     negatives: int = 0
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -56,10 +60,11 @@ class Plan:
         """
         if not self.names or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError("a comparison needs at least one model, and at least one seed, each once")
-        if not set(self.controls) <= {"none", "shuffled"} or len(set(self.controls)) < len(self.controls):
-            raise ConfigError(f"controls are none and shuffled, each at most once, got {list(self.controls)}")
-        if self.permutations and "none" not in self.controls:
-            raise ConfigError("permutations are measured against the arm none; leave it among the controls")
+        for name, controls in self.controls.items():
+            if not set(controls) <= set(CONTROLS) or len(set(controls)) < len(controls):
+                raise ConfigError(f"controls are {', '.join(CONTROLS)}, each at most once, got {list(controls)} for {name}")
+            if self.permutations and "none" not in controls:
+                raise ConfigError("permutations are measured against the arm none; leave it among the controls")
         if not ks or min(ks) < 1 or max(ks) > LARGEST_K or self.permutations < 0 or self.permutations == 1:
             raise ConfigError("ks are whole numbers from 1 to a million; permutations 0, or at least 2 (one draw is no evidence)")
         if not 0 <= self.negatives <= LARGEST_COUNT:
@@ -70,7 +75,7 @@ class Plan:
             if name in FOLDERS or name.strip(". ") != name or "/" in name or "\\" in name:
                 raise ConfigError(f"{name!r} cannot be the name of a folder beside {', '.join(FOLDERS)}; choose another")
         self.kinds = {name: create(model, self.fixed(name, self.seeds[0])).knowledge_kinds for name, model in self.names.items()}
-        family = [Claim((name, "real"), (name, other), self.metric) for name in self.knowing for other in self.controls]
+        family = [Claim((name, "real"), (name, other), self.metric) for name in self.knowing for other in self._controls(name)]
         for better, worse, metric in claims:
             family.append(Claim(self._side(better), self._side(worse), metric))
         for name in (self.metric, *(claim.metric for claim in family)):
@@ -112,7 +117,11 @@ class Plan:
 
     def arms(self, name: str) -> list[str]:
         """The arms of a row's model, `real` first: the others keep its settings."""
-        return ["real", *self.controls, *self.noise] if self.kinds[name] else ["none"]
+        return ["real", *self._controls(name), *self.noise] if self.kinds[name] else ["none"]
+
+    def _controls(self, name: str) -> list[str]:
+        """Those that there are: a template writes nothing for a model that reads no texts."""
+        return [each for each in self.controls[name] if each != "template" or set(self.kinds[name]) & set(TEXTS)]
 
     def fixed(self, name: str, seed: int) -> dict[str, Any]:
         """The caller's settings, and the run's seed where the model has one."""

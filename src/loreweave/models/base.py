@@ -162,6 +162,13 @@ class Recommender(ABC):
         """Settings that the fit itself chose on validation (the number of epochs), for the refit on train + validation."""
         return {}
 
+    def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """What can be left out, or replaced by a control, to see what it is worth: a name → registered model and settings.
+
+        The settings of an entry that names this very model go over its own; those of another model stand for themselves.
+        """
+        return {}
+
     # Scoring
 
     @property

@@ -250,3 +250,6 @@ class CIKGRec(LightGCN):
     network_class: ClassVar[type[LightGCNNetwork]] = CIKGRecNetwork
     knowledge_settings = ("interests", "uir")
     grid: ClassVar[dict[str, list[Any]]] = {"temperature": [0.15, 0.2]}
+
+    def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        return {f"no-{part}": (self.name, {part: False}) for part in ("uir", "contrast", "transe")}

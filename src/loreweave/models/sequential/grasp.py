@@ -180,6 +180,22 @@ class GRASP(TextSequential):
     config_class: ClassVar[type[Config]] = GRASPConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
 
+    @classmethod
+    def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
+        return super().idle_settings(train, knowledge) + (() if len(knowledge.only("user_text")) else ("people", "people_dropout"))
+
+    def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        changes: dict[str, dict[str, Any]] = {
+            "no-retrieval": {"similar": "none"},
+            "random-neighbours": {"similar": "random"},
+            "softmax-attention": {"attention": "softmax"},
+            "plain-mlp": {"attention": "none"},
+            "no-people": {"people": False},
+            "people-always": {"people_dropout": 0.0},
+            "id-keys": {"text_keys": False},
+        }
+        return super().ablations() | {name: (self.name, change) for name, change in changes.items()}
+
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
         read = super()._read(train, knowledge if self.config.people else knowledge.only("item_text"))
         self.item_neighbours = self._controlled(self.item_neighbours, self.item_vectors, self.candidate_mask())

@@ -107,6 +107,9 @@ class LLMESR(TextSequential):
     config_class: ClassVar[type[Config]] = LLMESRConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
 
+    def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        return super().ablations() | {"no-distillation": (self.name, {"distillation": 0.0})}
+
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
         backbone = backbone_of(self.config.backbone, self.config, generator)
         alike = torch.from_numpy(self.user_neighbours.astype(np.int64))

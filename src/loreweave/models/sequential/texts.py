@@ -72,6 +72,15 @@ class TextSequential(NeuralSequential):
         digest = hashlib.blake2b(self.item_vectors.tobytes() + self.user_vectors.tobytes(), digest_size=8)
         return {"texts": digest.hexdigest()}
 
+    def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """The backbone alone, in every setting that the two share."""
+        from loreweave.models import model_class
+
+        name = self.config.backbone
+        fields = model_class(name).config_class.model_fields
+        shared = {field: getattr(self.config, field) for field in fields if field != "seed"}
+        return {name: (name, {field: value for field, value in shared.items() if value != fields[field].default})}
+
     # People
 
     def _fitted(self, users: Codes) -> People:

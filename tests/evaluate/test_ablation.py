@@ -1,0 +1,118 @@
+"""An ablation on three tribes of readers: what is run, what it is held against, and what the table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stubs import OPTIONS, Oracle, Remembering, tribes
+
+from loreweave.data import split
+from loreweave.errors import ConfigError
+from loreweave.evaluate.ablation import ablate
+from loreweave.evaluate.comparison import compare
+from loreweave.knowledge import Knowledge, Record, Templates
+from loreweave.models import MODELS
+from texts_model import PLACE, Texts
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+
+class Parts(Remembering):
+    """A model of two parts, one of which does nothing here."""
+
+    name = "parts"
+
+    def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        return {
+            "popular": ("popular", {}),
+            "weightless": (self.name, {"weight": 0.0}),
+            "idle": (self.name, {"epochs": 1}),
+        }
+
+    @classmethod
+    def idle_settings(cls, train: Any, knowledge: Knowledge) -> tuple[str, ...]:
+        return (*super().idle_settings(train, knowledge), "epochs")
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "parts", f"{__name__}:Parts")
+
+
+def ablated(out: Path, model: str = "parts", **options: Any) -> dict[str, Any]:
+    return ablate(tribes(), model, out, **{"knowledge": Oracle(), "settings": {"power": 0.1}, "tune": False, **OPTIONS, **options})
+
+
+def test_the_whole_is_held_against_each_part_and_each_control(tmp_path: Path) -> None:
+    result = ablated(tmp_path / "run")
+    rows = {(row["name"], row["knowledge"]): row for row in result["ablation"]}
+    assert list(rows) == [("parts", "real"), ("parts", "none"), ("parts", "shuffled"), ("popular", "none"), ("weightless", "real")]
+    assert result["left_out"] == ["idle"]
+    whole = rows.pop(("parts", "real"))
+    assert whole["loss"] is None and whole["seeds"] == 2
+    for row in rows.values():
+        assert row["loss"] == pytest.approx(whole["metrics"]["ndcg@5"] - row["metrics"]["ndcg@5"])
+        assert row["ci"][0] <= row["loss"] <= row["ci"][1]
+        assert set(row["tail"]) == {"recall@5", "ndcg@5"}
+    assert rows["weightless", "real"]["metrics"] == rows["parts", "none"]["metrics"]  # without weight, what is known changes nothing
+    assert rows["weightless", "real"]["loss"] > 0
+    assert len(result["tests"]) == len(rows)
+
+
+def test_settings_are_those_of_the_whole_and_of_its_ablations_but_not_of_another_model(tmp_path: Path) -> None:
+    result = ablated(tmp_path / "run", seeds=(1,))
+    assert {row["model"]: row["settings"] for row in result["results"] if row["knowledge"] != "shuffled"} == {
+        "parts": {"seed": 1, "power": 0.1},
+        "weightless": {"seed": 1, "power": 0.1, "weight": 0.0},
+        "popular": {},
+    }
+
+
+def test_a_row_that_is_better_than_the_whole_has_a_loss_below_zero(tmp_path: Path) -> None:
+    result = ablated(tmp_path / "run", settings={"power": 0.0, "weight": -1.0})  # what is known counts against what people like
+    rows = {(row["name"], row["knowledge"]): row for row in result["ablation"]}
+    row = rows["popular", "none"]
+    assert row["loss"] == pytest.approx(rows["parts", "real"]["metrics"]["ndcg@5"] - row["metrics"]["ndcg@5"])
+    assert row["loss"] < 0 and row["ci"][0] <= row["loss"] <= row["ci"][1]
+
+
+def test_without_knowledge_the_parts_run_and_nothing_is_tested(tmp_path: Path) -> None:
+    result = ablated(tmp_path / "run", knowledge=None)
+    assert {row["name"]: row["knowledge"] for row in result["ablation"]} == {"parts": "none", "popular": "none"}
+    assert result["left_out"] == ["weightless", "idle"]
+    assert result["tests"] == [] and all(row["loss"] is None for row in result["ablation"])
+
+
+def test_a_model_that_names_no_parts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="stub names no parts that could be left out"):
+        ablated(tmp_path / "run", "stub")
+    assert not (tmp_path / "run").exists()
+
+
+def written(as_of: str | None = None) -> Knowledge:
+    return Knowledge.from_records(
+        [
+            Record(kind="item_text", item=f"b{book:02}", text=f"a book of tribe {book // 12}", source="test", as_of=as_of)
+            for book in range(36)
+        ]
+    )
+
+
+def test_texts_by_template_in_the_place_of_written_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "texts", PLACE)
+    monkeypatch.setattr(Texts, "shown", [])
+    compare(
+        tribes(), ["texts"], tmp_path, knowledge=written(), undated=True, controls=("template",), tune=False, **{**OPTIONS, "seeds": (1,)}
+    )
+    real, template = (known.records for known in Texts.shown)
+    assert real.equals(written().records)
+    refit = split(tribes(), "ratio", seed=1).refit
+    assert template.equals(Templates().infer(refit).records)
+    assert set(template["kind"]) == {"item_text"}  # no texts about users stand in for none
+
+
+def test_a_template_writes_nothing_for_a_model_that_reads_no_texts(tmp_path: Path) -> None:
+    result = compare(tribes(), ["stub"], tmp_path, knowledge=Oracle(), controls=("none", "template"), **OPTIONS)
+    assert {row["knowledge"] for row in result["results"]} == {"real", "none"}
