@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -114,20 +115,7 @@ class Lsa:
 
     def _fit(self, once: list[str]) -> None:
         """On distinct texts, in any order."""
-        from sklearn.utils.extmath import randomized_svd
-
-        once = sorted(once)
-        fingerprint = hashlib.blake2b(json.dumps([self.dimensions, MOST_TERMS, MOST_TEXTS, once]).encode(), digest_size=6).hexdigest()
-        if len(once) > MOST_TEXTS:
-            once = [once[i] for i in np.random.default_rng(SEED).choice(len(once), MOST_TEXTS, replace=False).tolist()]
-        vectorizer = _vectorizer(max_features=MOST_TERMS)
-        try:
-            weights = vectorizer.fit_transform(once)
-        except ValueError:  # scikit-learn's "empty vocabulary"
-            raise DataError(f"lsa: none of {len(once)} texts has a word in it, so there is nothing to fit on; give it texts") from None
-        # What TruncatedSVD calls, which refuses a single term.
-        _, _, components = randomized_svd(weights, min(self.dimensions, *weights.shape), n_iter=POWER_ITERATIONS, random_state=SEED)
-        self._set(vectorizer.get_feature_names_out().tolist(), vectorizer.idf_, components, fingerprint)
+        self._set(*_fitted(tuple(sorted(once)), self.dimensions))
 
     def _set(self, terms: list[str], idf: NDArray[Any], components: NDArray[Any], fingerprint: str) -> None:
         """Fitted and loaded come through here alike, so that both give the same vectors."""
@@ -139,6 +127,25 @@ class Lsa:
         self._vectorizer = _vectorizer(vocabulary=terms)
         self._vectorizer.idf_ = self._idf
         self._fingerprint = fingerprint
+
+
+@lru_cache(maxsize=2)  # the arms and seeds of a comparison fit on the same texts again and again: those of train, those of the refit
+def _fitted(once: tuple[str, ...], dimensions: int) -> tuple[list[str], NDArray[Any], NDArray[Any], str]:
+    """Terms, their idf [terms], components [d, terms] and the fingerprint, of distinct texts in order."""
+    from sklearn.utils.extmath import randomized_svd
+
+    fingerprint = hashlib.blake2b(json.dumps([dimensions, MOST_TERMS, MOST_TEXTS, once]).encode(), digest_size=6).hexdigest()
+    chosen = list(once)
+    if len(once) > MOST_TEXTS:
+        chosen = [once[i] for i in np.random.default_rng(SEED).choice(len(once), MOST_TEXTS, replace=False).tolist()]
+    vectorizer = _vectorizer(max_features=MOST_TERMS)
+    try:
+        weights = vectorizer.fit_transform(chosen)
+    except ValueError:  # scikit-learn's "empty vocabulary"
+        raise DataError(f"lsa: none of {len(chosen)} texts has a word in it, so there is nothing to fit on; give it texts") from None
+    # What TruncatedSVD calls, which refuses a single term.
+    _, _, components = randomized_svd(weights, min(dimensions, *weights.shape), n_iter=POWER_ITERATIONS, random_state=SEED)
+    return vectorizer.get_feature_names_out().tolist(), vectorizer.idf_, components, fingerprint
 
 
 def _vectorizer(**vocabulary: Any) -> TfidfVectorizer:
