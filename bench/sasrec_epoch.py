@@ -71,8 +71,12 @@ def ours(folder: Path, epochs: int, threads: int, dropout: float, users: int | N
     class Paced(SASRec):
         """A fit that waits where it would validate."""
 
-        def _validation(self, network: Any, valid: Any) -> Any:
+        def _network(self, sequences: Any, generator: Any) -> Any:
+            network = super()._network(sequences, generator)
             self.targets = int((network.lengths[network.people].clamp_max(network.window) - 1).sum())
+            return network
+
+        def _validation(self, *_: Any) -> Any:
             self.done, started = 0, time.perf_counter()
 
             def wait() -> float:

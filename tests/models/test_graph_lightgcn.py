@@ -176,7 +176,8 @@ def test_a_fitted_user_without_edges_is_nobody_known(self_loops: bool) -> None:
     assert (cause.kind, cause.contribution) == ("bias", pytest.approx(float(nobody[0, 0])))
     assert model.score_without(QUIET, model.items.ids[0], [cause]) == pytest.approx(float(nobody[0, 0]))
     network = lightgcn.LightGCNNetwork(model.graph, model.config, torch.Generator().manual_seed(1), None).eval()
-    validate = model._validation(network, Interactions(np.array([48]), np.array([3])))
+    held_out = Interactions(np.array([48]), np.array([3]))
+    validate = model._validation(held_out, lambda: model._scores_of(network), ("ndcg@20",))
     before = validate()
     with torch.no_grad():
         network.nodes[model.graph.first_user + 48] = network.nodes[model.graph.first_item + 3] * 100  # would rank item 3 first

@@ -60,6 +60,12 @@ def nearest(
     return rows, cosines
 
 
+def unit(vectors: Vectors) -> Vectors:
+    """Rows at unit length, float32 [b, d]; a zero row stays zero."""
+    scaled: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    return scaled
+
+
 def mean_of(rows: NDArray[np.int32], table: Vectors) -> Vectors:
     """The mean of each row's neighbours, float32 [b, d]; zero where there is none.
 

@@ -147,7 +147,7 @@ class TestFormula:
             network = network_of(people_dropout=rate, dropout=0.0)
             batch, _, _ = network.next_items(torch.tensor([0, 2, 4]))
             assert network.people_texts is not None
-            texts = network.people_texts[batch.people].numpy()
+            texts = np.stack([table[batch.people].numpy() for table in network.people_texts], axis=1)
             with torch.no_grad():
                 trained = network.train().inputs(batch)
                 told = network.eval().inputs(replace(batch, texts=torch.from_numpy(texts if rate == 0 else np.zeros_like(texts))))

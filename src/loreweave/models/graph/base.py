@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,28 +14,25 @@ from scipy import sparse
 
 from loreweave.data.vocabulary import Codes
 from loreweave.errors import LoreweaveError, UnknownId
-from loreweave.files import read_json, write_json
+from loreweave.learn.neighbours import unit
 from loreweave.learn.propagate import propagate
-from loreweave.models.base import Cause, Recommender, Scores
+from loreweave.models.base import Cause, Scores
+from loreweave.models.by_epochs import TrainedByEpochs
 from loreweave.models.graph.graph import KINDS, InterestGraph
 
 Vectors = NDArray[np.float32]
 
 
-class GraphRecommender(Recommender):
+class GraphRecommender(TrainedByEpochs):
     """Embeddings of the nodes of an interest graph, propagated over it; the score is a cosine or an inner product.
 
     Attributes:
         graph: what was propagated over.
         nodes: float32 [n, d], layer 0, what was learnt.
         final: float32 [n, d], the mean of all layers.
-        training: a row an epoch: losses, seconds, validation (`loreweave.learn.loop.Trained.history`).
-        best_epoch: the epoch (from 1) that was kept.
     """
 
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("interest",)
-    stochastic: ClassVar[bool] = True
-    best_epoch: int
 
     @property
     @abstractmethod
@@ -229,16 +225,3 @@ class GraphRecommender(Recommender):
     def _held(self) -> sparse.csr_array[np.float32]:
         """Who holds which interest, without columns where interests are switched off."""
         return self.interests if self.config.interests else sparse.csr_array((self.n_users, 0), dtype=np.float32)
-
-    def _save_parts(self, folder: Path) -> None:
-        write_json(folder / "training.json", {"epochs": self.best_epoch, "history": self.training})
-
-    def _load_parts(self, folder: Path) -> None:
-        saved = read_json(folder / "training.json")
-        self.best_epoch, self.training = saved["epochs"], saved["history"]
-
-
-def unit(vectors: Vectors) -> Vectors:
-    """Rows at unit length, float32 [b, d]; a zero row stays zero."""
-    scaled: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
-    return scaled

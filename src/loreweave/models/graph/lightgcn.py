@@ -9,7 +9,7 @@ with a temperature (on BPR against softmax: Wu et al., "On the effectiveness of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,18 +20,18 @@ from pydantic import Field, StringConstraints
 from torch import Tensor, nn
 
 from loreweave.config import Config
-from loreweave.data.dataset import Dataset, Interactions, Triples, pairs_fingerprint
+from loreweave.data.dataset import Dataset, Interactions, Triples
+from loreweave.data.vocabulary import Codes
 from loreweave.knowledge.records import Knowledge
-from loreweave.learn import loop, losses, ranking
+from loreweave.learn import losses
 from loreweave.learn.propagate import propagate
 from loreweave.learn.sampling import ItemSampler, PairSampler
+from loreweave.models.base import Scores
 from loreweave.models.graph.base import GraphRecommender
 from loreweave.models.graph.graph import InterestGraph
 
 FULL_SOFTMAX_ITEMS = 50_000
 """Above this many items the softmax is over a sample."""
-VALIDATION_METRICS = {"ndcg": ranking.ndcg, "recall": ranking.recall}
-VALIDATION_BLOCK = 1024
 
 
 ValidationMetric = Annotated[str, StringConstraints(pattern=r"^(ndcg|recall)@[1-9][0-9]{0,5}$")]
@@ -145,61 +145,22 @@ class LightGCN(GraphRecommender):
     def cosine(self) -> bool:
         return bool(self.config.loss == "softmax")
 
-    def chosen_settings(self) -> dict[str, Any]:
-        return {"epochs": self.best_epoch}
-
     def _fit(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
         config = self.config
         triples = train.triples if config.triples else None
         graph = InterestGraph.of(self.history, self._held(), triples)
-        if valid is not None and len(valid.positives()) == 0:
-            valid = None
         generator = torch.Generator().manual_seed(config.seed)
         network = self.network_class(graph, config, generator, triples)
-        trained = loop.train(
-            network,
-            network.optimizers,
-            graph.history.nnz,
-            loop.Schedule(config.epochs, config.batch_size, config.patience, config.evaluate_every),
-            generator,
-            network.losses,
-            after_epoch=network.after_epoch,
-            validate=None if valid is None else self._validation(network, valid),
-            checkpoint=checkpoint,
-            resume=resume,
-            identity={
-                "settings": config.model_dump(mode="json", exclude={"epochs", "patience"}),
-                "data": self.data_fingerprint,
-                "graph": graph.digest(),
-                "validation": None if valid is None else pairs_fingerprint(valid, train.users, train.items),
-            },
-        )
-        self.best_epoch, self.training = trained.epochs, trained.history
-        if trained.value is not None:
-            self.metrics[f"valid_{'+'.join(config.valid_metrics)}"] = trained.value
+        scores, read = partial(self._scores_of, network), {"graph": graph.digest()}
+        self._train(network, graph.history.nnz, generator, train, valid, scores, config.valid_metrics, read, checkpoint, resume)
         self._adopt(graph, network.nodes.detach().clone())
 
-    def _validation(self, network: LightGCNNetwork, valid: Interactions) -> Callable[[], float]:
-        """The validation metrics' sum, a mean over the people with held-out items, of the network as it is."""
-        metrics = [(VALIDATION_METRICS[kind], int(k)) for kind, _, k in (name.partition("@") for name in self.config.valid_metrics)]
-        held_out = valid.matrix(self.n_users, self.n_items)
-        codes = np.flatnonzero(np.diff(held_out.indptr))
-        mask = self.candidate_mask()
-
-        def value() -> float:
-            with torch.no_grad():
-                users, items = (part.numpy() for part in network.users_and_items())
-            users, items = self._known_users(network.graph, users)[0], self._scaled(items)
-            found = []
-            for start in range(0, len(codes), VALIDATION_BLOCK):
-                block = codes[start : start + VALIDATION_BLOCK]
-                scores = ranking.mask_scores(users[block] @ items.T, self.history[block], mask)
-                targets = held_out[block]
-                ranks = ranking.target_ranks(scores, targets)
-                found.append(np.sum([metric(ranks, targets, k) for metric, k in metrics], axis=0))
-            return float(np.nanmean(np.concatenate(found)))
-
-        return value
+    def _scores_of(self, network: LightGCNNetwork) -> Callable[[Codes], Scores]:
+        """What gives scores of fitted users, by the network as it is."""
+        with torch.no_grad():
+            users, items = (part.numpy() for part in network.users_and_items())
+        users, items = self._known_users(network.graph, users)[0], self._scaled(items)
+        return lambda codes: users[codes] @ items.T
 
 
 def xavier_uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:

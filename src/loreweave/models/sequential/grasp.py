@@ -159,13 +159,14 @@ class GRASPNetwork(SequenceNetwork):
         self.texts = texts
         self.adapter = linear(texts.item.shape[1], config.dim, generator, bias=False) if config.text_keys and texts.of_item else None
 
-    people_texts: Tensor | None = None
-    """float32 [n_users, 2, D] of the fitted users, for training."""
+    people_texts: tuple[Tensor, Tensor] | None = None
+    """What is said of the fitted users and of those alike, float32 [n_users, D] each, for training."""
 
     def inputs(self, batch: Batch) -> Tensor:
         if self.training and self.people_texts is not None:
             told = torch.rand(len(batch.people), generator=self.generator) >= self.config.people_dropout
-            batch = replace(batch, texts=self.people_texts[batch.people.cpu()].mul(told.view(-1, 1, 1)).to(self.device))
+            texts = torch.stack([F.embedding(batch.people.cpu(), table) for table in self.people_texts], dim=1)
+            batch = replace(batch, texts=texts.mul(told.view(-1, 1, 1)).to(self.device))
         told_by_texts: Tensor = self.texts(batch, self.n_items)
         return super().inputs(batch) + told_by_texts
 
@@ -197,10 +198,10 @@ class GRASP(TextSequential):
         return super().ablations() | {name: (self.name, change) for name, change in changes.items()}
 
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
-        read = super()._read(train, knowledge if self.config.people else knowledge.only("item_text"))
-        self.item_neighbours = self._controlled(self.item_neighbours, self.item_vectors, self.candidate_mask())
-        self.user_neighbours = self._controlled(self.user_neighbours, self.user_vectors, np.diff(self.history.indptr) > 0)
-        return read
+        return super()._read(train, knowledge if self.config.people else knowledge.only("item_text"))
+
+    def _retrieved(self, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
+        return self._controlled(super()._retrieved(vectors, among), vectors, among)
 
     def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
         return self._controlled(super()._alike(vectors), self.user_vectors, np.diff(self.history.indptr) > 0)
@@ -221,6 +222,6 @@ class GRASP(TextSequential):
         widths = torch.from_numpy(item), torch.from_numpy(similar), self.user_vectors.shape[1]
         texts = HolisticAttention(*widths, self.config, generator, causal=backbone.causal)
         network = GRASPNetwork(sequences, self.n_items, self.config, generator, backbone, texts)
-        people = self._fitted(np.arange(self.n_users, dtype=np.int32)).texts
-        network.people_texts = None if people is None else torch.from_numpy(people)
+        if self.user_vectors.shape[1]:
+            network.people_texts = torch.from_numpy(self.user_vectors), torch.from_numpy(self.user_similar)
         return network

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -24,6 +25,9 @@ from loreweave.models.sequential.neural import NeuralSequential
 
 class GRU4RecConfig(SequentialConfig):
     """Settings of GRU4Rec."""
+
+    learning_rate: float = Field(0.004, gt=0)
+    """Step of Adam. On MovieLens 1M 0.004 learnt in 20 epochs what 0.001 learnt in 50; 0.01 learns faster still, and stops lower."""
 
 
 class Recurrent(Backbone):

@@ -49,28 +49,32 @@ class TextSequential(NeuralSequential):
         item_vectors: float32 [n_items, D], of unit length; zero for an item without a text.
         item_neighbours: int32 [n_items, N], items met in training of the most similar texts, −1 for none.
         user_vectors, user_neighbours: likewise for fitted users; [n_users, 0] where no text is about people.
+        user_similar: the mean vectors of the users' neighbours, float32 [n_users, D].
     """
 
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text",)
     encoder: TextEncoder | None
 
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
-        cache, count = cache_folder(), self.config.neighbours
         items = knowledge.texts("item_text", train.items)
         users = knowledge.texts("user_text", train.users) if "user_text" in self.knowledge_kinds else [""] * self.n_users
         self.encoder = None
         self.item_vectors, self.user_vectors = np.zeros((self.n_items, 0), np.float32), np.zeros((self.n_users, 0), np.float32)
         if any(items) or any(users):
-            self.encoder = encoder_of(self.config.encoder, cache / "vectors")
+            self.encoder = encoder_of(self.config.encoder, cache_folder() / "vectors")
             found = self.encoder.encode([*items, *users])
             self.item_vectors = np.ascontiguousarray(found[: self.n_items])
             if any(users):
                 self.user_vectors = np.ascontiguousarray(found[self.n_items :])
-        met, active = self.candidate_mask(), np.diff(self.history.indptr) > 0
-        self.item_neighbours = cached_nearest(self.item_vectors, count, cache / "neighbours", among=met)[0]
-        self.user_neighbours = cached_nearest(self.user_vectors, count, cache / "neighbours", among=active)[0]
+        self.item_neighbours = self._retrieved(self.item_vectors, self.candidate_mask())
+        self.user_neighbours = self._retrieved(self.user_vectors, np.diff(self.history.indptr) > 0)
+        self.user_similar = mean_of(self.user_neighbours, self.user_vectors)
         digest = hashlib.blake2b(self.item_vectors.tobytes() + self.user_vectors.tobytes(), digest_size=8)
         return {"texts": digest.hexdigest()}
+
+    def _retrieved(self, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """The nearest of each row of a table among some of its others, int32 [n, N]."""
+        return cached_nearest(vectors, self.config.neighbours, cache_folder() / "neighbours", among=among)[0]
 
     def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """The backbone alone, in every setting that the two share."""
@@ -81,13 +85,14 @@ class TextSequential(NeuralSequential):
         shared = {field: getattr(self.config, field) for field in fields if field != "seed"}
         return {name: (name, {field: value for field, value in shared.items() if value != fields[field].default})}
 
-    # People
+    # People: `texts` are float32 [b, 2, D], what is said of each and, on average, of those alike
 
     def _fitted(self, users: Codes) -> People:
         people = super()._fitted(users)
         if not self.user_vectors.shape[1]:
             return people
-        return self._with_texts(people, self.user_vectors[users], self.user_neighbours[users])
+        texts = np.stack([self.user_vectors[users], self.user_similar[users]], axis=1)
+        return replace(people, texts=texts, alike=self.user_neighbours[users])
 
     def _strangers(self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None) -> People:
         people = super()._strangers(histories, knowledge)
@@ -96,15 +101,12 @@ class TextSequential(NeuralSequential):
         vectors = np.zeros((len(histories), self.user_vectors.shape[1]), np.float32)
         if knowledge is not None and self.encoder is not None:
             vectors = self.encoder.encode(knowledge.texts("user_text", Vocabulary([str(name) for name in histories])))
-        return self._with_texts(people, vectors, self._alike(vectors))
+        alike = self._alike(vectors)
+        return replace(people, texts=np.stack([vectors, mean_of(alike, self.user_vectors)], axis=1), alike=alike)
 
     def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
         """The fitted users of the most similar texts, int32 [b, N]."""
         return nearest(vectors, self.user_vectors, self.config.neighbours, among=np.diff(self.history.indptr) > 0)[0]
-
-    def _with_texts(self, people: People, vectors: Vectors, alike: NDArray[np.int32]) -> People:
-        """With what is said of each person and, on average, of those alike: `texts` is float32 [b, 2, D]."""
-        return replace(people, texts=np.stack([vectors, mean_of(alike, self.user_vectors)], axis=1), alike=alike)
 
     # People of whom a text is all that is known
 
@@ -162,6 +164,7 @@ class TextSequential(NeuralSequential):
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         for name in [name for name in state if name.startswith("texts.")]:
             setattr(self, name.removeprefix("texts."), state.pop(name))
+        self.user_similar = mean_of(self.user_neighbours, self.user_vectors)
         if self.encoder is None and self.user_vectors.shape[1]:  # for what is said of newcomers
             self.encoder = encoder_of(self.config.encoder, cache_folder() / "vectors")
         super()._restore(state)
