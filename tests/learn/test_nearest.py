@@ -107,6 +107,14 @@ class TestCache:
         assert path.read_bytes() == whole
 
 
+def test_a_cache_that_cannot_be_written_costs_the_keeping_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    table = table_of(30, 4, 1)
+    with pytest.warns(UserWarning, match="LOREWEAVE_CACHE"):
+        rows, _ = cached_nearest(table, 5, tmp_path / "file" / "neighbours")
+    np.testing.assert_array_equal(rows, nearest(table, table, 5, own=np.arange(30))[0])
+
+
 class TestApproximate:
     def test_without_faiss_the_message_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         if find_spec("faiss") is not None:

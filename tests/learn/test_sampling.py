@@ -57,8 +57,9 @@ def test_heads_are_drawn_equally_often_however_many_triples_they_have() -> None:
 
 
 def test_inclusion_probability_by_hand() -> None:
-    # counts + 1 = 1, 3: p = 1/4, 3/4; in two draws 1 − (3/4)² = 7/16 and 1 − (1/4)² = 15/16
-    np.testing.assert_allclose(np.exp(inclusion_log_probability(np.array([0, 2]), 2).numpy()), [7 / 16, 15 / 16], rtol=1e-5)
+    # p = 1/4, 3/4; in two draws 1 − (3/4)² = 7/16 and 1 − (1/4)² = 15/16
+    found = inclusion_log_probability(torch.tensor([0.25, 0.75], dtype=torch.float64), 2)
+    np.testing.assert_allclose(found.exp().numpy(), [7 / 16, 15 / 16], rtol=1e-5)
 
 
 class TestItemSampler:
@@ -71,7 +72,7 @@ class TestItemSampler:
         assert torch.equal(sample[place], batch)
         assert sample.tolist() == sorted(set(sample.tolist()))
         assert log_q.shape == sample.shape
-        torch.testing.assert_close(log_q, inclusion_log_probability(np.bincount(self.met, minlength=8), 4 + 3)[sample])
+        torch.testing.assert_close(log_q, inclusion_log_probability(torch.tensor([5, 1, 3, 1, 1, 2, 1, 1]).double()[sample] / 15, 4 + 3))
 
     def test_items_are_drawn_as_often_as_met_and_once_more(self) -> None:
         """One further draw a time, beside a batch of nothing."""

@@ -80,6 +80,15 @@ class TestScores:
         parts = [create("cikg-linear").fit(data, knowledge), IALS(dim=4, seed=3).fit(data)]
         np.testing.assert_array_equal(fitted.score(data.users.ids), Blend.of(parts).score(data.users.ids))
 
+    def test_a_newcomers_order_reaches_the_parts(self, data: Dataset) -> None:
+        markov = create("markov").fit(data)
+        blend = Blend.of([markov, Popular().fit(data)], [1.0, 0.0])
+        items = data.items.ids[:2].to_list()
+        for history in (items, items[::-1]):
+            best = markov.recommend_histories({"new": history}, k=3)["item"]
+            assert blend.recommend_histories({"new": history}, k=3)["item"].equals(best)
+        assert not np.array_equal(*(blend.score_histories({"new": history}) for history in (items, items[::-1])))
+
     def test_a_newcomer_with_a_fitted_history_is_that_user(self, data: Dataset) -> None:
         blend = Blend.of([create("cikg-linear").fit(data, Knowledge.none()), RP3beta().fit(data)])
         history = data.items.decode(data.matrix[[7]].indices).to_list()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def nearest(
         MissingExtra: more than 200,000² comparisons, and faiss is not installed.
     """
     able = np.flatnonzero(np.logical_and(table.any(axis=1), True if among is None else among))
-    kept = np.ascontiguousarray(table[able])
+    kept = np.ascontiguousarray(table if len(able) == len(table) else table[able])
     find = _exact(kept, k + 1) if len(queries) * len(kept) <= EXACT_ROWS**2 else _approximate(kept, k + 1)
     rows, cosines = np.full((len(queries), k), -1, np.int32), np.zeros((len(queries), k), np.float32)
     block = max(1, BLOCK_CELLS // max(len(kept), 1))
@@ -91,7 +92,10 @@ def cached_nearest(table: Vectors, k: int, cache: Path, *, among: NDArray[np.boo
         except (SavedError, KeyError):
             pass  # damaged: found again, and replaced
     rows, cosines = nearest(table, table, k, among=among, own=np.arange(len(table)))
-    write_atomically(path, lambda temporary: write_arrays(temporary, {"rows": rows, "cosines": cosines}))
+    try:
+        write_atomically(path, lambda temporary: write_arrays(temporary, {"rows": rows, "cosines": cosines}))
+    except SavedError as error:
+        warnings.warn(f"neighbours are not kept: {error}; set LOREWEAVE_CACHE to a folder that can be written", stacklevel=2)
     return rows, cosines
 
 

@@ -84,7 +84,8 @@ class ItemSampler:
 
     def __init__(self, met: NDArray[Any], n_items: int) -> None:
         self.met, self.n_items = torch.from_numpy(met.astype(np.int64)), n_items
-        self.counts = np.bincount(met, minlength=n_items)
+        share = np.bincount(met, minlength=n_items) + 1.0
+        self.share = torch.from_numpy(share / share.sum())
 
     def draw(self, items: Tensor, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Distinct items of a batch (int64 [b]) and of further draws: int64 [s]; where the batch's are among them: int64 [b]; and the
@@ -92,13 +93,12 @@ class ItemSampler:
         place = torch.randint(len(self.met) + self.n_items, (draws,), generator=generator)
         drawn = torch.where(place < self.n_items, place, self.met[(place - self.n_items).clamp_min(0)])
         sample, inverse = torch.unique(torch.cat([items, drawn]), return_inverse=True)
-        return sample, inverse[: len(items)], inclusion_log_probability(self.counts, len(inverse))[sample]
+        return sample, inverse[: len(items)], inclusion_log_probability(self.share[sample], len(inverse))
 
 
-def inclusion_log_probability(counts: NDArray[Any], draws: int) -> Tensor:
-    """log of the chance that an item is among `draws` draws by frequency, float32 [n]: 1 − (1 − p)^draws with p ∝ counts + 1.
+def inclusion_log_probability(share: Tensor, draws: int) -> Tensor:
+    """log of the chance that an item is among `draws` draws, float32 [n]: 1 − (1 − p)^draws, p the share of draws that fall on it.
 
     The correction of a sampled softmax whose keys are the distinct items of such a sample.
     """
-    share = (counts + 1.0) / (counts + 1.0).sum()
-    return torch.from_numpy(np.log(-np.expm1(draws * np.log1p(-np.minimum(share, 1 - 1e-12)))).astype(np.float32))
+    return torch.log(-torch.expm1(draws * torch.log1p(-share.clamp_max(1 - 1e-12)))).float()

@@ -94,7 +94,7 @@ def ragged(start: NDArray[Any], lengths: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(np.repeat(np.asarray(start, np.int64) - (end - lengths), lengths) + np.arange(end[-1] if len(end) else 0))
 
 
-WIDTHS = (8, 16, 32, 64, 128, 256, 512)
+WIDTHS = tuple(2**power for power in range(3, 17))
 """Histories are attended to among those of like length: up to 8 items, up to 16, …, so that less than half of a width is padding."""
 
 

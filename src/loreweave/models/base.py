@@ -51,8 +51,8 @@ class Cause:
 class Explanation:
     """Why `item` scores what it does for `user`.
 
-    `causes` are sorted by contribution, largest first. Where `exact`, all of them add up to `score`; otherwise they are first-order
-    (gradient) attributions.
+    `causes` are sorted by contribution, largest first. Where `exact`, all of them add up to `score`; otherwise each is a first-order
+    (gradient) attribution or the difference that taking it away makes, as the model's page says.
     """
 
     user: Any

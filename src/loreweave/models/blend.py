@@ -10,7 +10,7 @@ neither is ranked.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -155,6 +155,12 @@ class Blend(Recommender):
     def _score_rows(self, history: sparse.csr_array, interests: sparse.csr_array) -> Scores:
         parts = [part._scores(history, self._interests_of(part, interests)) for part in self.parts]
         return _weighted([_standardised(scores, history, self._met) for scores in parts], self.weights)
+
+    def score_histories(self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None = None) -> Scores:
+        """Every part scores them itself: what a part makes of their order, or of texts about them, is its own."""
+        rows = self._as_rows(*self._encoded(histories, aloud=False))
+        parts = [_standardised(part.score_histories(histories, knowledge), rows, self._met) for part in self.parts]
+        return self._or_popular(_weighted(parts, self.weights))
 
     def score_codes(self, users: Codes) -> Scores:
         parts = [_standardised(part.score_codes(users), self.history[users], self._met) for part in self.parts]

@@ -198,7 +198,9 @@ class TestRanking:
         share = 4 / 5  # of the other items
         power = 0.5 * share + 0.5
         right = logits.gather(1, target.unsqueeze(1)).squeeze(1)
-        expected = -(power * torch.nn.functional.logsigmoid(right) + torch.nn.functional.logsigmoid(-logits[:, drawn]).sum(dim=1)).mean()
+        away = torch.where(target.unsqueeze(1) == drawn, 0.0, torch.nn.functional.logsigmoid(-logits[:, drawn]))
+        assert not away.all(), "some target is among the negatives, and must not be its own"
+        expected = -(power * torch.nn.functional.logsigmoid(right) + away.sum(dim=1)).mean()
         assert found == pytest.approx(expected.item(), rel=1e-5)
 
     @pytest.mark.parametrize("loss", ["bce", "gbce", "sampled"])

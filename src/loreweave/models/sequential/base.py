@@ -15,7 +15,7 @@ from loreweave.data.dataset import Dataset
 from loreweave.data.vocabulary import Codes
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn.sequences import Sequences
-from loreweave.models.base import Cause, Explanation, Recommender, Scores
+from loreweave.models.base import SCORE_BLOCK, Cause, Explanation, Recommender, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +104,12 @@ class SequentialRecommender(Recommender):
         if not len(items):
             return score, [Cause("bias", None, "what the model says of somebody unknown", score)], True
         met = np.unique(items)
-        without = Sequences.of_lengths(np.full(len(met), len(items)), np.tile(items, len(met)))
-        without = without.only(without.items != np.repeat(met, len(items)))
-        found = self._or_popular(self._score_people(person.with_histories(without)))[:, target]
+        found = np.empty(len(met), np.float32)
+        for start in range(0, len(met), SCORE_BLOCK):
+            gone = met[start : start + SCORE_BLOCK]
+            without = Sequences.of_lengths(np.full(len(gone), len(items)), np.tile(items, len(gone)))
+            without = without.only(without.items != np.repeat(gone, len(items)))
+            found[start : start + SCORE_BLOCK] = self._or_popular(self._score_people(person.with_histories(without)))[:, target]
         pairs = zip(met.tolist(), (score - found).tolist(), strict=True)
         return score, [Cause("item", self.items.ids[code], self.titles[code], part) for code, part in pairs], False
 

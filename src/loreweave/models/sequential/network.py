@@ -187,7 +187,8 @@ class SequenceNetwork(nn.Module):
         drawn = torch.randint(self.n_items, (self.config.negatives,), generator=self.generator).to(self.device)
         share = self.config.negatives / max(self.n_items - 1, self.config.negatives)
         power = losses.gbce_power(share, self.config.calibration)
-        return losses.bce(right, queries @ keys[drawn].T, power=power)
+        wrong = (queries @ keys[drawn].T).masked_fill(target.unsqueeze(1) == drawn, -torch.inf)  # no item is its own negative
+        return losses.bce(right, wrong, power=power)
 
     @cached_property
     def unmet(self) -> PairSampler:
