@@ -191,6 +191,7 @@ def test_random_items_have_a_table_of_their_own(run: Run, films: Path, tmp_path:
 def test_ablate_prints_one_table_of_the_parts(run: Run, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tiny = ("--set", "epochs=1", "--set", "dim=8", "--set", "max_length=8", "--seeds", "1", "-k", "5", "--metric", "ndcg@5")
+    tiny = (*tiny, "--with", "user_templates")
     ran = run("ablate", "llm-esr", films, "--split", "leave_last_out", *tiny)
     assert ran.code == 0, ran.err
     out = Path("runs") / f"ablate-llm-esr-{films.name}"
@@ -201,6 +202,8 @@ def test_ablate_prints_one_table_of_the_parts(run: Run, films: Path, tmp_path: P
     assert told["left_out"] == []
     for name, knowledge in rows:  # the texts are a template's already: no arm of that name
         assert f"{name} " in ran.out and f" {knowledge} " in ran.out
+    untold = run("ablate", "llm-esr", films, "--split", "leave_last_out", *tiny[:-2], "--out", tmp_path / "o", "--json").json()
+    assert untold["left_out"] == ["no-distillation"]
     shared = {"epochs": 1, "dim": 8, "max_length": 8}
     settings = {row["model"]: row["settings"] for row in told["results"]}
     assert settings["sasrec"] == {"seed": 1, **shared}

@@ -20,6 +20,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from loreweave.config import Config
+from loreweave.data.dataset import Dataset
+from loreweave.knowledge.records import Knowledge
 from loreweave.learn.attention import attend
 from loreweave.learn.sequences import Batch, Sequences
 from loreweave.models.sequential.backbones import backbone_of
@@ -106,6 +108,10 @@ class LLMESR(TextSequential):
     name = "llm-esr"
     config_class: ClassVar[type[Config]] = LLMESRConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
+
+    @classmethod
+    def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
+        return super().idle_settings(train, knowledge) + (() if len(knowledge.only("user_text")) else ("distillation",))
 
     def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
         return super().ablations() | {"no-distillation": (self.name, {"distillation": 0.0})}
