@@ -34,7 +34,8 @@ def build(kind: type[C], settings: Mapping[str, Any], *, where: str) -> C:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{where}: unknown setting {key!r}; known settings: {', '.join(sorted(kind.model_fields))}") from None
-        raise ConfigError(f"{where}: setting {key!r}: {first['msg']} (got {first.get('input')!r})") from None
+        told = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: setting {key!r}: {told} (got {first.get('input')!r})" if key else f"{where}: {told}") from None
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

@@ -246,12 +246,7 @@ def evaluate(
     model: options.Model,
     data: options.Data,
     k: Annotated[list[str] | None, typer.Option("-k", rich_help_panel=options.OUTPUT, help="Cut-offs, with commas or repeated.")] = None,
-    negatives: Annotated[
-        int,
-        typer.Option(
-            "--negatives", min=0, rich_help_panel=options.OUTPUT, help="Rank held-out items also among so many random ones (papers: 100)."
-        ),
-    ] = 0,
+    negatives: options.Negatives = 0,
     format: options.Format = None,
     column: options.Column = None,
     json: options.Json = False,
