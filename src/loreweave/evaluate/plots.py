@@ -172,19 +172,17 @@ def recall_by_k(rows: Sequence[Mapping[str, Any]], ks: Sequence[int], colours: M
         colour = COLOURS[colours[model]]
         axes.plot(range(len(ks)), values, color=colour, linewidth=2, marker="o", markersize=5.5, markeredgecolor=COLOURS["card"])
         ends.append((values[-1], model, colour))
-    low, high = axes.get_ylim()
-    gap, last = (high - low) * 0.075, -np.inf
-    for value, model, colour in sorted(ends):
-        last = max(value, last + gap)  # labels of neighbouring ends are pushed apart
+    ends.sort()
+    for (value, model, colour), place in zip(ends, _apart([value for value, *_ in ends], *axes.get_ylim()), strict=True):
         axes.annotate(
             model,
             (len(ks) - 1, value),
-            xytext=(len(ks) - 1 + 0.09, last),
+            xytext=(len(ks) - 1 + 0.09, place),
             textcoords="data",
             va="center",
             size=9,
             color=COLOURS["ink"],
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5)},
         )
     axes.set_xticks(range(len(ks)), [str(k) for k in ks])
     axes.set_xlim(-0.2, (len(ks) - 1) * 1.0 + 0.9)
@@ -193,6 +191,18 @@ def recall_by_k(rows: Sequence[Mapping[str, Any]], ks: Sequence[int], colours: M
     axes.set_xlabel("k")
     axes.set_ylabel("recall@k")
     return figure, "Recall by k"
+
+
+def _apart(values: Sequence[float], low: float, high: float) -> list[float]:
+    """Heights of the labels of rising `values`: a line apart, none above the axes while there is room below."""
+    gap, places = (high - low) * 0.075, list(values)
+    for place in range(1, len(places)):
+        places[place] = max(places[place], places[place - 1] + gap)
+    ceiling = high
+    for place in reversed(range(len(places))):
+        places[place] = min(places[place], ceiling)
+        ceiling = places[place] - gap
+    return places
 
 
 def _test_label(test: Mapping[str, Any]) -> str:
