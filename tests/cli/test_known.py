@@ -125,7 +125,7 @@ def test_tune_takes_them_too(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--model", "texts", "--with", "profiles"), ("--with 'profiles'", "user_profiles and user_templates")),
+        (("--model", "texts", "--with", "profiles"), ("--with 'profiles'", "user_profiles, user_templates")),
         (("--model", "cikg-linear", "--with", "user_profiles"), ("--with user_profiles", "texts about users")),
         (("--model", "ease", "--with", "user_templates"), ("--with user_templates",)),
         (("--model", "texts", "--knowledge", "statistical"), ("--knowledge statistical", "item_text")),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 
 from loreweave.data.dataset import Dataset, Interactions, Triples
 from loreweave.data.vocabulary import Vocabulary
+from loreweave.errors import DataError
 from loreweave.knowledge.source import KnowledgeSource
 from loreweave.knowledge.templates import Templates, item_texts, user_texts
 
@@ -84,3 +86,19 @@ def test_user_texts_by_time() -> None:
 
 def test_user_texts_without_a_clock_name_the_best_known() -> None:
     assert user_texts(library(None)).records["text"][0].startswith("3 items. Best known: Emma; ")
+
+
+def test_texts_of_the_older_half_know_nothing_of_the_newer() -> None:
+    data = library([5, 3, 1, 1, 2, 9])  # i2, i1, i0 in time; the second user met i1 twice
+    whole, early = (Templates(users=True, items=False, early=early).infer(data) for early in (False, True))
+    told = dict(early.records.select("user", "text").iter_rows())
+    assert told["6"].startswith("2 items. Most recent: Emma; Solaris.")
+    assert told["7"].startswith("1 items. Most recent: Emma.")
+    assert "Dune" in dict(whole.records.select("user", "text").iter_rows())["6"]
+    assert set(early.records["as_of"]) == {data.fingerprint}
+    assert Templates(users=True, early=True).infer(data).records["kind"].unique().sort().to_list() == ["item_text", "user_text"]
+
+
+def test_without_an_order_there_is_no_older_half() -> None:
+    with pytest.raises(DataError, match="neither"):
+        Templates(users=True, early=True).infer(library(None))

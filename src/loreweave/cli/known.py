@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from loreweave.knowledge.source import Known
     from loreweave.models import Recommender
 
-FURTHER = ("user_profiles", "user_templates")
-"""What `--with` loads; both are texts about users."""
+FURTHER = ("user_profiles", "user_templates", "user_templates_early")
+"""What `--with` loads; all are texts about users."""
 
 
 class TableConfig(Config):
@@ -54,7 +54,7 @@ def further(text: Iterable[str], kinds: Sequence[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for piece in text for name in piece.split(",") if name.strip()))
     for name in names:
         if name not in FURTHER:
-            raise ConfigError(f"--with {name!r}: nothing is loaded by that name; there are {' and '.join(FURTHER)}")
+            raise ConfigError(f"--with {name!r}: nothing is loaded by that name; there are {', '.join(FURTHER)}")
         if "user_text" not in kinds:
             raise ConfigError(f"--with {name}: no model of this command learns from texts about users; leave it out")
     return names
@@ -82,8 +82,7 @@ def knowledge(choice: str, names: Sequence[str], dataset: Dataset, path: Path, s
         note(f"--knowledge {choice} is left aside: no model of this command learns from knowledge")
     parts = _parts(choice, dataset, folder, settings, kinds)
     accepted = []
-    if "user_templates" in names:
-        parts.append(Templates(users=True, items=False))
+    parts += [Templates(users=True, items=False, early=name.endswith("_early")) for name in names if name.startswith("user_templates")]
     if "user_profiles" in names:
         accepted.append(user_profiles(folder, dataset))
         note(*accepted[0].notes)

@@ -181,7 +181,8 @@ With = Annotated[
         metavar="NAME",
         rich_help_panel=LEARNING,
         help="Further knowledge, with commas or repeated: user_profiles (a table of texts about users beside the data, whose date is not "
-        "known, so that they may have seen the test part), user_templates (texts about users by template).",
+        "known, so that they may have seen the test part), user_templates (texts about users by template), user_templates_early (the same "
+        "of the older half of each history).",
     ),
 ]
 Undated = Annotated[

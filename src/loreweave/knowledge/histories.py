@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from loreweave.data.dataset import Dataset
+from loreweave.data.dataset import Dataset, Interactions
+from loreweave.errors import DataError
 
 NEWEST, BEST_KNOWN = "newest first", "best known first"
 
@@ -30,3 +31,18 @@ def ordered(dataset: Dataset) -> tuple[pl.DataFrame, str]:
         frame = frame.with_columns(met=met[log.item]).sort("user", "met", "row", descending=[False, True, False])
     frame = frame.unique(["user", "item"], keep="first", maintain_order=True)
     return frame.select("user", "item"), NEWEST if clocks else BEST_KNOWN
+
+
+def older_half(dataset: Dataset) -> Dataset:
+    """The same data, of whose log the older half of everybody's positives is left, the middle one included.
+
+    Raises:
+        DataError: nothing says what is older.
+    """
+    frame, order = ordered(dataset)
+    if order != NEWEST:
+        raise DataError(f"{dataset.name}: the older half of a history needs a time or an order, the log has neither")
+    place, length = pl.int_range(pl.len()).over("user"), pl.len().over("user")
+    kept = frame.filter(place >= length // 2).reverse()
+    user, item = (kept[name].to_numpy() for name in ("user", "item"))
+    return dataset.with_interactions(Interactions(user, item, order=np.arange(len(kept), dtype=np.int32)))

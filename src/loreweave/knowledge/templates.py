@@ -11,7 +11,7 @@ import polars as pl
 
 from loreweave.data.dataset import Dataset
 from loreweave.knowledge.features import attribute_rows, item_features, plain, triple_rows
-from loreweave.knowledge.histories import NEWEST, ordered
+from loreweave.knowledge.histories import NEWEST, older_half, ordered
 from loreweave.knowledge.records import Knowledge, records_frame
 
 TITLES = 10
@@ -31,10 +31,19 @@ class Templates:
     """Write a text about every user with a history too."""
     items: bool = True
     """Write a text about every item of which anything is told."""
+    early: bool = False
+    """Write of a user's older half alone, so that a model of sequences is not told what it is to predict in the newer."""
 
     def infer(self, dataset: Dataset) -> Knowledge:
-        """What the templates make of `dataset`; `notes` count the items without any text."""
-        parts = [write(dataset) for write, wanted in ((item_texts, self.items), (user_texts, self.users)) if wanted]
+        """What the templates make of `dataset`; `notes` count the items without any text.
+
+        Raises:
+            DataError: `early`, and the log has neither time nor order.
+        """
+        parts = [item_texts(dataset)] if self.items else []
+        if self.users:
+            told = user_texts(older_half(dataset) if self.early else dataset)
+            parts.append(Knowledge.from_frame(told.records.with_columns(as_of=pl.lit(dataset.fingerprint))))
         return reduce(Knowledge.merged, parts) if parts else Knowledge.none()
 
 
