@@ -18,19 +18,10 @@ from scipy import sparse
 from loreweave.config import Config, build
 from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Codes, Vocabulary
-from loreweave.errors import ConfigError, DataError, LoreweaveError, NotFitted, SavedError, UnknownId
-from loreweave.files import (
-    check_replaceable,
-    folder_written_atomically,
-    read_arrays,
-    read_frame,
-    read_saved,
-    write_arrays,
-    write_frame,
-    write_manifest,
-)
+from loreweave.errors import DataError, LoreweaveError, NotFitted, UnknownId
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn.ranking import mask_scores, top_items
+from loreweave.models import saving
 
 Scores = NDArray[np.float32]
 SCORE_BLOCK = 1024
@@ -453,35 +444,7 @@ class Recommender(ABC):
         Raises:
             SavedError: the place cannot be written.
         """
-        check_replaceable(Path(folder), "model")
-        with folder_written_atomically(Path(folder)) as temporary:
-            arrays = {f"state.{name}": array for name, array in self._state().items()}
-            for name in ("history", "interests"):
-                matrix = getattr(self, name)
-                arrays |= {
-                    f"{name}.indptr": matrix.indptr.astype(np.int64),
-                    f"{name}.indices": matrix.indices.astype(np.int32),
-                    f"{name}.data": matrix.data,
-                }
-            write_arrays(temporary / "model.safetensors", arrays)
-            write_frame(temporary / "users.parquet", pl.DataFrame({"id": self.users.ids}))
-            write_frame(temporary / "items.parquet", pl.DataFrame({"id": self.items.ids, "title": self.titles}))
-            write_frame(
-                temporary / "interests.parquet",
-                pl.DataFrame({"id": self.interest_ids, "label": pl.Series(self.interest_labels, dtype=pl.String)}),
-            )
-            self._save_parts(temporary)
-            write_manifest(
-                temporary,
-                {
-                    "model": self.name,
-                    "config": self.config.model_dump(mode="json"),
-                    "data_fingerprint": self.data_fingerprint,
-                    "seconds_to_fit": self.seconds_to_fit,
-                    "metrics": self.metrics,
-                    "origin": self.origin,
-                },
-            )
+        saving.save(self, Path(folder))
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -490,28 +453,7 @@ class Recommender(ABC):
         Raises:
             SavedError: another model, damaged, or of another format version.
         """
-        folder = Path(folder)
-        manifest = read_saved(folder, "model")
-        if manifest["model"] != cls.name:
-            raise SavedError(f"{folder}: holds {manifest['model']!r}, not {cls.name!r}")
-        try:
-            model = cls(build(cls.config_class, manifest["config"], where=f"{folder}/manifest.json"))
-            arrays = read_arrays(folder / "model.safetensors")
-            model.users = Vocabulary(read_frame(folder / "users.parquet")["id"])
-            items = read_frame(folder / "items.parquet")
-            model.items, model.titles = Vocabulary(items["id"]), items["title"]
-            interests = read_frame(folder / "interests.parquet")
-            model.interest_ids, model.interest_labels = interests["id"].rename("interest"), interests["label"].to_list()
-            for name, width in (("history", len(model.items)), ("interests", len(model.interest_ids))):
-                parts = (arrays.pop(f"{name}.data"), arrays.pop(f"{name}.indices"), arrays.pop(f"{name}.indptr"))
-                setattr(model, name, sparse.csr_array(parts, shape=(len(model.users), width)))
-            model.data_fingerprint, model.seconds_to_fit = manifest["data_fingerprint"], manifest["seconds_to_fit"]
-            model.metrics, model.origin = dict(manifest["metrics"]), dict(manifest["origin"])
-            model._load_parts(folder)
-            model._restore({name.removeprefix("state."): array for name, array in arrays.items()})
-        except (LookupError, ValueError, TypeError, AttributeError, pl.exceptions.PolarsError, ConfigError, DataError) as error:
-            raise SavedError(f"{folder}: damaged or of another version ({type(error).__name__}: {error}); fit again") from error
-        return model
+        return saving.load(cls, Path(folder))
 
     @abstractmethod
     def _state(self) -> dict[str, NDArray[Any]]:
