@@ -20,7 +20,7 @@ from loreweave.data.dataset import Dataset, Interactions
 from loreweave.data.vocabulary import Vocabulary
 from loreweave.errors import ConfigError, DataError, LoreweaveError, NotFitted, SavedError, UnknownId
 from loreweave.knowledge.records import Knowledge, Record
-from loreweave.models import base, load
+from loreweave.models import base, load, saving
 from loreweave.models.base import Cause, Recommender
 from loreweave.models.linear.popular import Popular
 
@@ -295,7 +295,7 @@ class TestSaving:
         def full(*_: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(base, "write_frame", full)
+        monkeypatch.setattr(saving, "write_frame", full)
         with pytest.raises(SavedError, match="No space left on device"):
             Popular().fit(log([0], [4])).save(saved)
         assert load(saved).score([1]).tolist() == [[0, 2, 0, 1, 0]]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 4.7
 """Inches: drawn for a column of about 500 pixels, still legible at 340."""
-FAMILY = ("real", "none", "shuffled", "noised")
+FAMILY = ("real", "none", "template", "shuffled", "noised")
 SERIES = 6
 COLOURS = {"ink": "#010101", "muted": "#020202", "rule": "#030303", "card": "#040404"}
 COLOURS |= {f"arm-{arm}": f"#0505{number:02x}" for number, arm in enumerate(FAMILY)}

@@ -129,7 +129,7 @@ class Lsa:
         self._fingerprint = fingerprint
 
 
-@lru_cache(maxsize=2)  # the arms and seeds of a comparison fit on the same texts again and again: those of train, those of the refit
+@lru_cache(maxsize=4)  # arms and seeds of a comparison fit on the same texts again: of items or users, of train or the refit
 def _fitted(once: tuple[str, ...], dimensions: int) -> tuple[list[str], NDArray[Any], NDArray[Any], str]:
     """Terms, their idf [terms], components [d, terms] and the fingerprint, of distinct texts in order."""
     from sklearn.utils.extmath import randomized_svd

@@ -205,8 +205,10 @@ class TestPeople:
         text = Knowledge.from_records([Record(kind="user_text", user="new", text="likes tea and leaves number7")])
         vector = model.encoder.encode(["likes tea and leaves number7"])[0]  # type: ignore[union-attr]
         active = np.diff(model.history.indptr) > 0
-        alike = np.argsort(-np.where(active, model.user_vectors @ vector, -np.inf), kind="stable")[:3]
-        assert 7 in alike
+        cosines = np.where(active, model.user_vectors @ vector, -np.inf)
+        (alike,) = model._alike(vector[None])
+        assert alike[0] == 7
+        np.testing.assert_allclose(cosines[alike], np.sort(cosines)[::-1][:3], atol=1e-6)
         expected = model.states[alike].mean(axis=0) @ model.keys.T
         np.testing.assert_allclose(model.score_histories({"new": []}, text)[0], expected, atol=1e-5)
         nothing = model.score_histories({"new": []})[0]

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from cycle_world import READERS, SMALL, cycle, fitted, said  # noqa: E402
 
 from loreweave.data.dataset import Interactions  # noqa: E402
-from loreweave.errors import SavedError  # noqa: E402
+from loreweave.errors import LoreweaveError, SavedError  # noqa: E402
 from loreweave.knowledge.records import Knowledge, Record  # noqa: E402
 from loreweave.language.lsa import Lsa  # noqa: E402
 from loreweave.models import create, load  # noqa: E402
@@ -41,34 +41,15 @@ class TestReading:
         model = reader(name)
         knowledge = said()
         texts = knowledge.texts("item_text", model.items)
-        people = knowledge.texts("user_text", model.users) if name in READERS_OF_PEOPLE else []
-        expected = Lsa([*texts, *people]).encode(texts)
+        expected = Lsa(texts).encode(texts)
         np.testing.assert_allclose(model.item_vectors, expected, atol=1e-6)
         lengths = np.linalg.norm(model.item_vectors, axis=1)
         np.testing.assert_allclose(lengths, [1, 1, 1, 1, 1, 0], atol=1e-5)
-
-    def test_neighbours_are_others_that_were_met(self, name: str) -> None:
-        model = reader(name, neighbours=3)
-        for row, found in enumerate(model.item_neighbours.tolist()):
-            assert set(found) <= ({0, 1, 2, 3} - {row}) | {-1}  # e and f were never met
-        cosines = model.item_vectors @ model.item_vectors.T
-        for item in range(4):
-            others = sorted({0, 1, 2, 3} - {item}, key=lambda other, row=cosines[item]: -float(row[other]))
-            assert model.item_neighbours[item].tolist() == others
-            assert others[0] == item ^ 1  # a and b share most words, and so do c and d
-        assert model.item_neighbours[5].tolist() == [-1, -1, -1]
 
     def test_without_texts_everything_is_empty_and_nothing_is_warned_of(self, name: str, recwarn: pytest.WarningsRecorder) -> None:
         model = reader(name, Knowledge.none())
         assert (model.item_vectors.shape, model.user_vectors.shape, model.encoder) == ((6, 0), (32, 0), None)
         assert [str(one.message) for one in recwarn] == []
-
-    def test_neighbours_come_from_the_cache_the_second_time(self, name: str, cache: Path) -> None:
-        first = reader(name)
-        kept = {path: path.stat().st_mtime_ns for path in (cache / "neighbours").iterdir()}
-        again = reader(name)
-        assert {path: path.stat().st_mtime_ns for path in (cache / "neighbours").iterdir()} == kept
-        np.testing.assert_array_equal(first.score(["p3"]), again.score(["p3"]))
 
     @pytest.mark.parametrize("backbone", list(BACKBONES))
     def test_every_backbone_is_that_of_the_model_of_its_name(self, name: str, backbone: str) -> None:
@@ -85,6 +66,54 @@ class TestReading:
         with pytest.raises(SavedError, match="another texts"):
             create(name, {**SMALL, "epochs": 3}).fit(cycle(), said().shuffled(1), checkpoint=tmp_path / "c", resume=True)
 
+    def test_loading_needs_no_encoder_where_nothing_was_read(self, name: str, tmp_path: Path) -> None:
+        """One that is not installed here, nor needed."""
+        reader(name, Knowledge.none()).save(tmp_path / "m")
+        path = tmp_path / "m" / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["config"]["encoder"] = "no such encoder"
+        path.write_text(json.dumps(manifest))
+        assert load(tmp_path / "m").score(["p3"]).shape == (1, 6)
+
+
+def test_neighbours_are_others_that_were_met() -> None:
+    model = reader("grasp", neighbours=3)
+    for row, found in enumerate(model.item_neighbours.tolist()):
+        assert set(found) <= ({0, 1, 2, 3} - {row}) | {-1}  # e and f were never met
+    cosines = model.item_vectors @ model.item_vectors.T
+    for item in range(4):
+        others = sorted({0, 1, 2, 3} - {item}, key=lambda other, row=cosines[item]: -float(row[other]))
+        assert model.item_neighbours[item].tolist() == others
+        assert others[0] == item ^ 1  # a and b share most words, and so do c and d
+    assert model.item_neighbours[5].tolist() == [-1, -1, -1]
+
+
+def test_what_a_model_does_not_read_is_not_looked_for(cache: Path, tmp_path: Path) -> None:
+    started, both = reader("llm-init"), reader("llm-esr")
+    assert started.item_neighbours.shape == (6, 0) and both.item_neighbours.shape == (6, 0)
+    assert both.user_neighbours.shape[1] > 0
+    for model, kind in ((started, "items"), (both, "items"), (started, "users")):
+        with pytest.raises(LoreweaveError, match=f"reads the neighbours of no {kind[:-1]}"):
+            model.neighbours(**{kind: [getattr(model, kind).ids[0]]})
+    started.save(tmp_path / "m")
+    assert not (tmp_path / "m" / "encoder").exists()
+
+
+def test_texts_about_people_do_not_change_what_is_read_of_items() -> None:
+    with_people, without = reader("grasp"), reader("grasp", said().only("item_text"))
+    np.testing.assert_array_equal(with_people.item_vectors, without.item_vectors)
+    np.testing.assert_array_equal(with_people.item_neighbours, without.item_neighbours)
+
+
+@pytest.mark.parametrize("name", READERS_OF_PEOPLE)
+class TestPeople:
+    def test_neighbours_come_from_the_cache_the_second_time(self, name: str, cache: Path) -> None:
+        first = reader(name)
+        kept = {path: path.stat().st_mtime_ns for path in (cache / "neighbours").iterdir()}
+        again = reader(name)
+        assert {path: path.stat().st_mtime_ns for path in (cache / "neighbours").iterdir()} == kept
+        np.testing.assert_array_equal(first.score(["p3"]), again.score(["p3"]))
+
     def test_a_damaged_or_missing_encoder_is_refused(self, name: str, tmp_path: Path) -> None:
         reader(name).save(tmp_path / "m")
         files = [path for path in (tmp_path / "m" / "encoder").iterdir() if path.is_file()]
@@ -100,18 +129,6 @@ class TestReading:
             path.write_bytes(whole)
         load(tmp_path / "m")
 
-    def test_loading_needs_no_encoder_where_nothing_was_read(self, name: str, tmp_path: Path) -> None:
-        """One that is not installed here, nor needed."""
-        reader(name, Knowledge.none()).save(tmp_path / "m")
-        path = tmp_path / "m" / "manifest.json"
-        manifest = json.loads(path.read_text())
-        manifest["config"]["encoder"] = "no such encoder"
-        path.write_text(json.dumps(manifest))
-        assert load(tmp_path / "m").score(["p3"]).shape == (1, 6)
-
-
-@pytest.mark.parametrize("name", READERS_OF_PEOPLE)
-class TestPeople:
     def test_neighbours_of_people_met_something_and_are_others(self, name: str) -> None:
         model = reader(name, neighbours=8)
         found = model.user_neighbours

@@ -180,6 +180,8 @@ class GRASP(TextSequential):
     name = "grasp"
     config_class: ClassVar[type[Config]] = GRASPConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
+    retrieves: ClassVar[tuple[str, ...]] = ("item", "user")
+    knowledge_settings = ("encoder", "neighbours", "attention", "similar", "people", "people_dropout", "text_keys")
 
     @classmethod
     def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
@@ -200,20 +202,26 @@ class GRASP(TextSequential):
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
         return super()._read(train, knowledge if self.config.people else knowledge.only("item_text"))
 
-    def _retrieved(self, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
-        return self._controlled(super()._retrieved(vectors, among), vectors, among)
+    def _retrieved(self, kind: str, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
+        return self._controlled(super()._retrieved(kind, vectors, among), vectors, among, np.arange(len(vectors)))
 
     def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
-        return self._controlled(super()._alike(vectors), self.user_vectors, np.diff(self.history.indptr) > 0)
+        return self._controlled(super()._alike(vectors), self.user_vectors, np.diff(self.history.indptr) > 0, np.full(len(vectors), -1))
 
-    def _controlled(self, neighbours: NDArray[np.int32], vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """As `similar` says: the neighbours; as many drawn among all that may be somebody's; or none. Of fitted users and newcomers."""
+    def _controlled(
+        self, neighbours: NDArray[np.int32], vectors: Vectors, among: NDArray[np.bool_], own: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """As `similar` says: the neighbours; as many drawn among all that may be somebody's, but not the `own` row; or none."""
         if self.config.similar == "nearest":
             return neighbours
         if self.config.similar == "none" or not (neighbours >= 0).any():
             return np.full_like(neighbours, -1)
         some = np.flatnonzero(vectors.any(axis=1) & among)
-        drawn = np.random.default_rng([self.config.seed, len(vectors)]).choice(some, neighbours.shape)
+        rng = np.random.default_rng([self.config.seed, len(vectors)])
+        among_them = np.isin(own, some)
+        place = rng.integers(np.maximum(len(some) - among_them, 1)[:, None], size=neighbours.shape)
+        place += place >= np.where(among_them, np.searchsorted(some, own), len(some))[:, None]
+        drawn = some[np.minimum(place, len(some) - 1)]
         return np.where(neighbours >= 0, drawn, -1).astype(np.int32)
 
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:

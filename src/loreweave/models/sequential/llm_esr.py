@@ -108,6 +108,7 @@ class LLMESR(TextSequential):
     name = "llm-esr"
     config_class: ClassVar[type[Config]] = LLMESRConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
+    retrieves: ClassVar[tuple[str, ...]] = ("user",)
 
     @classmethod
     def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from loreweave.data.dataset import Dataset
 from loreweave.data.vocabulary import Codes, Vocabulary
+from loreweave.errors import LoreweaveError
 from loreweave.files import cache_folder
 from loreweave.knowledge.records import Knowledge
 from loreweave.language.base import TextEncoder
@@ -46,6 +48,7 @@ class TextSequential(NeuralSequential):
     """A sequence network that reads texts about items and, where `user_text` is among its kinds, about people.
 
     Attributes:
+        encoder: of texts about people, those of newcomers too; None where there were none.
         item_vectors: float32 [n_items, D], of unit length; zero for an item without a text.
         item_neighbours: int32 [n_items, N], items met in training of the most similar texts, −1 for none.
         user_vectors, user_neighbours: likewise for fitted users; [n_users, 0] where no text is about people.
@@ -53,6 +56,8 @@ class TextSequential(NeuralSequential):
     """
 
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text",)
+    retrieves: ClassVar[tuple[str, ...]] = ()
+    """Whose neighbours the model reads, of `item` and `user`."""
     encoder: TextEncoder | None
 
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
@@ -60,20 +65,24 @@ class TextSequential(NeuralSequential):
         users = knowledge.texts("user_text", train.users) if "user_text" in self.knowledge_kinds else [""] * self.n_users
         self.encoder = None
         self.item_vectors, self.user_vectors = np.zeros((self.n_items, 0), np.float32), np.zeros((self.n_users, 0), np.float32)
-        if any(items) or any(users):
-            self.encoder = encoder_of(self.config.encoder, cache_folder() / "vectors")
-            found = self.encoder.encode([*items, *users])
-            self.item_vectors = np.ascontiguousarray(found[: self.n_items])
-            if any(users):
-                self.user_vectors = np.ascontiguousarray(found[self.n_items :])
-        self.item_neighbours = self._retrieved(self.item_vectors, self.candidate_mask())
-        self.user_neighbours = self._retrieved(self.user_vectors, np.diff(self.history.indptr) > 0)
+        if any(items):
+            self.item_vectors = self._encoder().encode(items)
+        if any(users):  # by an encoder of their own: one that is fitted on what it reads (LSA) keeps the words of both
+            self.encoder = self._encoder()
+            self.user_vectors = self.encoder.encode(users)
+        self.item_neighbours = self._retrieved("item", self.item_vectors, self.candidate_mask())
+        self.user_neighbours = self._retrieved("user", self.user_vectors, np.diff(self.history.indptr) > 0)
         self.user_similar = mean_of(self.user_neighbours, self.user_vectors)
-        digest = hashlib.blake2b(self.item_vectors.tobytes() + self.user_vectors.tobytes(), digest_size=8)
+        digest = hashlib.blake2b(json.dumps([items, users]).encode(), digest_size=8)  # not of vectors: they differ by the number of threads
         return {"texts": digest.hexdigest()}
 
-    def _retrieved(self, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """The nearest of each row of a table among some of its others, int32 [n, N]."""
+    def _encoder(self) -> TextEncoder:
+        return encoder_of(self.config.encoder, cache_folder() / "vectors")
+
+    def _retrieved(self, kind: str, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """The nearest of each item or user among some of the others, int32 [n, N]; [n, 0] where the model has no use for them."""
+        if kind not in self.retrieves:
+            return np.empty((len(vectors), 0), np.int32)
         return cached_nearest(vectors, self.config.neighbours, cache_folder() / "neighbours", among=among)[0]
 
     def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -138,7 +147,11 @@ class TextSequential(NeuralSequential):
 
         Raises:
             UnknownId: an id is unknown.
+            LoreweaveError: the model retrieves none of these.
         """
+        kind = "user" if users else "item"
+        if kind not in self.retrieves:
+            raise LoreweaveError(f"{self.name} reads the neighbours of no {kind}")
         if users:
             codes, ids, vectors, found = self._user_codes(users), self.users, self.user_vectors, self.user_neighbours
         else:
@@ -166,7 +179,7 @@ class TextSequential(NeuralSequential):
             setattr(self, name.removeprefix("texts."), state.pop(name))
         self.user_similar = mean_of(self.user_neighbours, self.user_vectors)
         if self.encoder is None and self.user_vectors.shape[1]:  # for what is said of newcomers
-            self.encoder = encoder_of(self.config.encoder, cache_folder() / "vectors")
+            self.encoder = self._encoder()
         super()._restore(state)
 
     def _save_parts(self, folder: Path) -> None:
