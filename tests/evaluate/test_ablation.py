@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
-from stubs import OPTIONS, Oracle, Remembering, tribes
+from stubs import OPTIONS, Oracle, Remembering, interests, tribes
 
 from loreweave.data import split
 from loreweave.errors import ConfigError
 from loreweave.evaluate.ablation import ablate
 from loreweave.evaluate.comparison import compare
 from loreweave.knowledge import Knowledge, Record, Templates
+from loreweave.knowledge.templates import in_place_of
 from loreweave.models import MODELS
 from texts_model import PLACE, Texts
-
-pytestmark = pytest.mark.usefixtures("no_report")
 
 
 class Parts(Remembering):
@@ -37,7 +38,9 @@ class Parts(Remembering):
 
 
 @pytest.fixture(autouse=True)
-def parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def parts(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "report" not in request.function.__name__:
+        request.getfixturevalue("no_report")
     monkeypatch.setitem(MODELS, "parts", f"{__name__}:Parts")
 
 
@@ -111,6 +114,55 @@ def test_texts_by_template_in_the_place_of_written_ones(tmp_path: Path, monkeypa
     refit = split(tribes(), "ratio", seed=1).refit
     assert template.equals(Templates().infer(refit).records)
     assert set(template["kind"]) == {"item_text"}  # no texts about users stand in for none
+
+
+def test_the_report_has_a_place_for_every_control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "texts", PLACE)
+    options = {"knowledge": written(), "undated": True, "controls": ("none", "shuffled", "template"), "tune": False}
+    result = compare(tribes(), ["texts"], tmp_path / "run", **options, **{**OPTIONS, "seeds": (1,)})
+    page = (tmp_path / "run" / "report.html").read_text()
+    for arm in ("real", "none", "shuffled", "template"):
+        assert f"--arm-{arm}:" in page and f"var(--arm-{arm})" in page
+    assert [row["knowledge"] for row in result["results"]] == ["real", "none", "shuffled", "template"]
+
+
+def test_no_arm_of_a_templates_texts_where_they_are_one_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "texts", PLACE)
+    result = compare(tribes(), ["texts"], tmp_path, knowledge=Templates(), controls=("none", "template"), tune=False, **OPTIONS)
+    assert {row["knowledge"] for row in result["results"]} == {"real", "none"}
+    assert len(result["tests"]) == 1
+    assert any("the arm template was left out" in warning for warning in result["protocol"]["warnings"])
+
+
+def test_what_a_template_takes_the_place_of() -> None:
+    """Written texts alone, and only where there is one; all other records stay."""
+    some = written().records.head(5)
+    users = Templates(users=True, items=False, early=False).infer(tribes())
+    known = Knowledge.from_frame(some).merged(users).merged(interests(None))
+    found = in_place_of(known, tribes())
+    assert found.only("user_text", "interest").records.equals(known.only("user_text", "interest").records)
+    made = Templates().infer(tribes()).records.filter(pl.col("item").is_in(some["item"].to_list()))
+    assert found.only("item_text").records.equals(made)
+    assert found.interests.equals(known.interests)
+
+
+def test_an_ablation_that_the_settings_made_already_is_left_out(tmp_path: Path) -> None:
+    result = ablated(tmp_path / "run", settings={"weight": 0.0})
+    assert result["left_out"] == ["weightless", "idle"]
+
+
+def test_the_table_is_kept(tmp_path: Path) -> None:
+    result = ablated(tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "results.json").read_text()) == result
+
+
+def test_a_seed_of_the_callers_would_make_seeds_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"parts\.seed: a .* over several seeds sets it itself"):
+        ablated(tmp_path / "run", settings={"seed": 5})
+    assert not (tmp_path / "run").exists()
+    assert {
+        row["settings"]["seed"] for row in ablated(tmp_path / "run", settings={"seed": 5}, seeds=(1,))["results"] if row["settings"]
+    } == {5}
 
 
 def test_a_template_writes_nothing_for_a_model_that_reads_no_texts(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from loreweave.cli import inputs, known, options
-from loreweave.cli.compare import check_resume, print_protocol, spread
+from loreweave.cli.compare import check_resume, print_protocol, print_sampled, spread
 from loreweave.cli.output import note, print_json, print_table
 
 
@@ -110,6 +110,7 @@ def print_ablation(result: Mapping[str, Any]) -> None:
         for row in result["ablation"]
     ]
     print_table(("without a part", "knowledge", *right[:4], "95% interval", *right[4:]), rows, right=right)
+    print_sampled(result)
     print_protocol(protocol)
     if result["left_out"]:
         note(f"left out, because they change nothing here: {', '.join(result['left_out'])}")

@@ -175,7 +175,7 @@ def print_comparison(result: Mapping[str, Any]) -> None:
         seconds = [row["seconds"]["fit"] for row in results if (row["model"], row["knowledge"]) == (model, arm)]
         rows.append((model, arm, *cells, f"{sum(seconds) / len(seconds):.2f}"))
     print_table(("model", "knowledge", *metrics, "fit, s"), rows, right=(*metrics, "fit, s"))
-    _print_sampled(result)
+    print_sampled(result)
     tests = [
         (
             f"{test['better']} − {test['worse']}",
@@ -217,7 +217,7 @@ def print_protocol(protocol: Mapping[str, Any]) -> None:
     note(*protocol["warnings"])
 
 
-def _print_sampled(result: Mapping[str, Any]) -> None:
+def print_sampled(result: Mapping[str, Any]) -> None:
     """Hit rate and NDCG at 10 among random items, in a table of their own."""
     from loreweave.evaluate.summary import mean_and_spread
 

@@ -95,7 +95,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         if parameter is None or parameter.name in ("config", "json"):
             raise ConfigError(f"{path}: [{command}] has no option {key!r}")
         if isinstance(value, list) and not getattr(parameter, "multiple", False):
-            value = ",".join(str(part) for part in value)
+            value = "".join(f"{part}," for part in value)  # one alone too is a list: `seeds = [7]` is no count
         elif isinstance(value, list):
             value = [str(part) for part in value]
         defaults[str(parameter.name)] = value

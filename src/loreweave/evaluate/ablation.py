@@ -10,7 +10,8 @@ from loreweave.data import split
 from loreweave.data.dataset import Dataset
 from loreweave.errors import ConfigError
 from loreweave.evaluate.comparison import compare
-from loreweave.evaluate.plan import TEXTS
+from loreweave.evaluate.plan import CONTROLS
+from loreweave.files import write_json
 from loreweave.knowledge.records import Knowledge
 from loreweave.knowledge.source import Known, known_about
 from loreweave.models import create
@@ -60,7 +61,11 @@ def ablate(
     known = Knowledge.none() if knowledge is None else known_about(knowledge, made.refit, made, undated=undated)[0]
     known = known.only(*whole.knowledge_kinds)
     idle = set(whole.idle_settings(made.refit, known))
-    left_out = [name for name, (other, change) in found.items() if other == model and set(change) <= idle]
+    left_out = [
+        name
+        for name, (other, change) in found.items()
+        if other == model and (set(change) <= idle or create(model, {**own, **change}).config == whole.config)
+    ]
     rows = {name: row for name, row in found.items() if name not in left_out}
     result = compare(
         dataset,
@@ -70,24 +75,20 @@ def ablate(
         how=how,
         seeds=seeds,
         settings={model: own} | {name: {**own, **change} if other == model else change for name, (other, change) in rows.items()},
-        controls={model: ("none", "shuffled", *(("template",) if _written(known) else ()))},
+        controls={model: CONTROLS},
         claims=[(f"{model} real", f"{name} {_arm(other, known)}", metric) for name, (other, _) in rows.items()] if len(known) else [],
         metric=metric,
         undated=undated,
         **options,
         **cut,
     )
-    return {**result, "ablation": _table(result, model, metric), "left_out": left_out}
+    result |= {"ablation": _table(result, model, metric), "left_out": left_out}
+    write_json(Path(out) / "results.json", result)
+    return result
 
 
 def _arm(model: str, known: Knowledge) -> str:
     return "real" if len(known.only(*create(model).knowledge_kinds)) else "none"
-
-
-def _written(known: Knowledge) -> bool:
-    """Whether somebody wrote texts, so that a template's are something else."""
-    texts = known.only(*TEXTS).records
-    return bool((texts["source"] != "template").any())
 
 
 def _table(result: Mapping[str, Any], model: str, metric: str) -> list[dict[str, Any]]:

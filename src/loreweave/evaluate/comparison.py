@@ -23,9 +23,9 @@ from loreweave.evaluate.sampled import Negatives
 from loreweave.evaluate.summary import Claim
 from loreweave.evaluate.tuning import Tuned, tune
 from loreweave.files import read_manifest, write_json
+from loreweave.knowledge import templates
 from loreweave.knowledge.records import Knowledge
 from loreweave.knowledge.source import KnowledgeSource, Known, known_about
-from loreweave.knowledge.templates import Templates
 from loreweave.models import model_class
 from loreweave.models.base import Recommender
 from loreweave.progress import track
@@ -103,14 +103,18 @@ def compare(
         permutations,
         dict(filters or {}),
         Path(out),
-        {name: tuple(controls.get(name, ()) if isinstance(controls, Mapping) else controls) for name in names},
+        {name: tuple(each) for name, each in (dict.fromkeys(names, ()) | dict(controls)).items()}
+        if isinstance(controls, Mapping)
+        else {name: tuple(controls) for name in names},
         negatives,
     )
     family = plan.check(claims, ks)
     _check_folder(plan.out)
     rounds, warnings = _rounds(dataset, knowledge, plan.seeds, how, split_options, undated)
     write_json(plan.out / "manifest.json", plan.manifest(dataset, finished=False))
-    family, told = plan.keep_to({kind for each in rounds for kind in each.refitting.records["kind"].unique()}, family)
+    known = [each.refitting for each in rounds]
+    held, written = ({kind for found in parts for kind in found.records["kind"]} for parts in (known, map(templates.written, known)))
+    family, told = plan.keep_to(held, written, family)
     warnings += told
     if any(claim.worse[1] == "shuffled" for claim in family) and plan.permutations < PERMUTATIONS:
         warnings.append(
@@ -235,8 +239,7 @@ def _knowledge_of(plan: Plan, name: str, arm: str, each: Round, permutation: int
         return Knowledge.none()
     own = each.refitting.only(*plan.kinds[name])
     if arm == "template":
-        held = set(own.records["kind"])
-        return Templates(users="user_text" in held, items="item_text" in held).infer(each.split.refit)
+        return templates.in_place_of(own, each.split.refit)
     if arm == "shuffled":
         return own.shuffled(each.seed if permutation is None else FIRST_PERMUTATION + permutation)
     if arm in plan.noise:

@@ -14,14 +14,14 @@ from loreweave.evaluate.metrics import LARGEST_K, parse_metric
 from loreweave.evaluate.sampled import LARGEST_COUNT
 from loreweave.evaluate.summary import Claim
 from loreweave.files import FORMAT_VERSION
+from loreweave.knowledge.templates import TEXTS
 from loreweave.models import create
 
-FOLDERS = ("cells", "tuning", "checkpoints", "negatives")
-"""Of a comparison, beside those of its models."""
+FOLDERS = ("cells", "tuning", "checkpoints", "negatives", "results.json", "report.html", "manifest.json")
+"""Of a comparison, beside the folders of its models."""
 CONTROLS = ("none", "shuffled", "template")
-"""What stands in for real knowledge: nothing; the same records about other users or items; texts that a template makes of the data."""
-TEXTS = ("item_text", "user_text")
-"""Kinds of record that a template writes."""
+"""What stands in for real knowledge: nothing; the same records about other users or items; a template's texts for those that somebody
+wrote."""
 
 
 @dataclass
@@ -36,6 +36,7 @@ class Plan:
         negatives: how many random items held-out ones are ranked among as well, 0 for full ranking alone.
         kinds: by name, the kinds of record that the model is given; none where it is knowledge-blind or there are none of its kinds. Set by
             `check` and `keep_to`.
+        written: kinds of text that somebody wrote, so that a template's are something else. Set by `keep_to`.
     """
 
     names: dict[str, str]
@@ -50,6 +51,7 @@ class Plan:
     controls: dict[str, tuple[str, ...]]
     negatives: int = 0
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    written: Collection[str] = TEXTS
 
     def check(self, claims: Sequence[tuple[str, str, str]], ks: Sequence[int]) -> list[Claim]:
         """See that everything can be made before hours are spent, and name the family of tests.
@@ -69,9 +71,13 @@ class Plan:
             raise ConfigError("ks are whole numbers from 1 to a million; permutations 0, or at least 2 (one draw is no evidence)")
         if not 0 <= self.negatives <= LARGEST_COUNT:
             raise ConfigError(f"negatives are a whole number from 0 (full ranking alone) to {LARGEST_COUNT:,}, got {self.negatives}")
-        if stray := set(self.settings) - set(self.names):
-            raise ConfigError(f"settings for {min(stray)!r}, which is not compared; there are: {', '.join(self.names)}")
+        if stray := (set(self.settings) | set(self.controls)) - set(self.names):
+            raise ConfigError(f"settings or controls for {min(stray)!r}, which is not compared; there are: {', '.join(self.names)}")
         for name in self.names:
+            if "seed" in self.settings.get(name, {}) and len(self.seeds) > 1:
+                raise ConfigError(
+                    f"{name}.seed: a comparison over several seeds sets it itself; leave it out, or give one seed (--seeds 7,)"
+                )
             if name in FOLDERS or name.strip(". ") != name or "/" in name or "\\" in name:
                 raise ConfigError(f"{name!r} cannot be the name of a folder beside {', '.join(FOLDERS)}; choose another")
         self.kinds = {name: create(model, self.fixed(name, self.seeds[0])).knowledge_kinds for name, model in self.names.items()}
@@ -87,26 +93,33 @@ class Plan:
         """Names whose model is given knowledge."""
         return [name for name in self.names if self.kinds[name]]
 
-    def keep_to(self, held: Collection[str], family: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
-        """Run a model once, as `none`, where the knowledge holds no record of its kinds.
+    def keep_to(self, held: Collection[str], written: Collection[str], family: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
+        """Run a model once, as `none`, where the knowledge holds no record of its kinds; and no arm that is `real` over again.
 
         Args:
             held: kinds of record that there are.
+            written: those of them that hold texts which no template made.
             family: the tests that were named.
 
         Returns:
             The tests whose sides are still run, and warnings that say which model found none of its kinds.
         """
+        self.written = written
+        templates = any("template" in self.controls[name] for name in self.knowing)
         silent = [name for name in self.knowing if not set(self.kinds[name]) & set(held)]
-        if not silent:
-            return list(family), []
+        warnings = []
+        if templates and not written:
+            warnings.append("the arm template was left out: nobody wrote texts here, they are a template's already")
         told = "; ".join(f"{name} learns from {' and '.join(self.kinds[name])}" for name in silent)
         self.kinds |= dict.fromkeys(silent, ())
         kept = [claim for claim in family if all(arm in self.arms(name) for name, arm in (claim.better, claim.worse))]
         lost = f"{len(family) - len(kept)} tests that need it were left out"
-        if not held:
-            return kept, [f"there is no knowledge here: every model ran without, and {lost}"]
-        return kept, [f"{told}, of which the knowledge holds none (it holds {', '.join(sorted(held))}): run without, and {lost}"]
+        if silent and not held:
+            warnings.append(f"there is no knowledge here: every model ran without, and {lost}")
+        elif silent:
+            held_here = ", ".join(sorted(held))
+            warnings.append(f"{told}, of which the knowledge holds none (it holds {held_here}): run without, and {lost}")
+        return kept, warnings
 
     def _side(self, text: str) -> tuple[str, str]:
         name, _, arm = text.rpartition(" ")
@@ -120,8 +133,8 @@ class Plan:
         return ["real", *self._controls(name), *self.noise] if self.kinds[name] else ["none"]
 
     def _controls(self, name: str) -> list[str]:
-        """Those that there are: a template writes nothing for a model that reads no texts."""
-        return [each for each in self.controls[name] if each != "template" or set(self.kinds[name]) & set(TEXTS)]
+        """Those that there are: a template's texts stand in for written ones alone."""
+        return [each for each in self.controls[name] if each != "template" or set(self.kinds[name]) & set(self.written)]
 
     def fixed(self, name: str, seed: int) -> dict[str, Any]:
         """The caller's settings, and the run's seed where the model has one."""

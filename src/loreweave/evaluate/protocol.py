@@ -24,7 +24,7 @@ from loreweave.knowledge.records import Knowledge
 from loreweave.knowledge.source import Known, together
 
 PACKAGES = ("numpy", "scipy", "polars", "torch")
-BY_THE_FIT = "what a fit chooses itself (epochs, weights of a blend), by ndcg@20 on validation unless its `valid_metrics` say otherwise"
+BY_THE_FIT = "what a fit chooses itself (epochs, weights of a blend), on validation by ndcg@20, `valid_metrics` or (sequences) ndcg@10"
 CHOOSING = (
     "settings by {metric} on validation, for real and none apart; all other arms keep those of real. A grid is walked at every seed, "
     f"but by a model that has {BY_THE_FIT}, where the test part is the same at every seed, at the first alone. Then one fit on train + "

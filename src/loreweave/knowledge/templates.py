@@ -18,6 +18,9 @@ TITLES = 10
 """Titles named in a user's text."""
 VALUES = 5
 """Values named of one attribute or relation of an item, and of all features of a user."""
+TEXTS = ("item_text", "user_text")
+"""Kinds of record that templates write."""
+SOURCE = "template"
 USER_BLOCK = 20_000
 """Users whose histories are joined with item features at a time."""
 
@@ -45,6 +48,25 @@ class Templates:
             told = user_texts(older_half(dataset) if self.early else dataset)
             parts.append(Knowledge.from_frame(told.records.with_columns(as_of=pl.lit(dataset.fingerprint))))
         return reduce(Knowledge.merged, parts) if parts else Knowledge.none()
+
+
+def written(knowledge: Knowledge) -> Knowledge:
+    """The texts that somebody else wrote."""
+    texts = knowledge.only(*TEXTS)
+    return replace(texts, records=texts.records.filter(pl.col("source") != SOURCE))
+
+
+def in_place_of(knowledge: Knowledge, dataset: Dataset) -> Knowledge:
+    """The same knowledge, in which texts by template about the same items and users stand for those that somebody wrote.
+
+    What was written of somebody or something of which no template can tell is left out.
+    """
+    gone = written(knowledge).records
+    kinds = set(gone["kind"])
+    made = Templates(users="user_text" in kinds, items="item_text" in kinds).infer(dataset).records
+    stand_in = made.join(gone, on=["kind", "user", "item"], how="semi", nulls_equal=True)
+    kept = knowledge.records.join(gone, on=["kind", "user", "item", "source"], how="anti", nulls_equal=True)
+    return replace(knowledge, records=pl.concat([kept, stand_in]))
 
 
 def user_texts(dataset: Dataset) -> Knowledge:
@@ -146,4 +168,4 @@ def _sentence(column: pl.Series) -> pl.Series:
 def _texts(dataset: Dataset, kind: str, key: str, ids: pl.Series, text: pl.Series) -> Knowledge:
     said = text.is_not_null()
     columns = {key: ids.filter(said), "text": text.filter(said)}
-    return Knowledge.from_frame(records_frame(columns, kind=kind, as_of=dataset.fingerprint, source="template"))
+    return Knowledge.from_frame(records_frame(columns, kind=kind, as_of=dataset.fingerprint, source=SOURCE))

@@ -19,7 +19,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from loreweave.config import Config
-from loreweave.data.dataset import Triples
+from loreweave.data.dataset import Dataset, Triples
+from loreweave.knowledge.records import Knowledge
 from loreweave.learn import losses
 from loreweave.learn.propagate import propagate
 from loreweave.learn.sampling import TripleSampler
@@ -250,6 +251,10 @@ class CIKGRec(LightGCN):
     network_class: ClassVar[type[LightGCNNetwork]] = CIKGRecNetwork
     knowledge_settings = ("interests", "uir")
     grid: ClassVar[dict[str, list[Any]]] = {"temperature": [0.15, 0.2]}
+
+    @classmethod
+    def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
+        return super().idle_settings(train, knowledge) + (() if train.triples is not None else ("triples", "transe"))
 
     def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
         return {f"no-{part}": (self.name, {part: False}) for part in ("uir", "contrast", "transe")}
