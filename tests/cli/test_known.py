@@ -82,12 +82,23 @@ def test_profiles_and_templates_on_request(run: Run, folder: Path) -> None:
     assert kinds() == {"item_text": 40, "user_text": 10}
     assert "10 of 10 knowledge records may have seen the test part; they were accepted on request" in ran.err
     assert "--with user_profiles loads it" not in ran.err
+    judged = run("evaluate", folder.parent / "model", folder, "--json")
+    assert any("may have seen the test part" in warning for warning in judged.json()["warnings"])
+    assert "may have seen the test part" in judged.err
     assert fit(run, folder, "texts", "--with", "user_profiles,user_templates", "--knowledge", "none").code == 0
     assert kinds() == {"user_text": 70}
     assert fit(run, folder, "texts", "--with", "user_profiles", "--with", "user_templates").code == 0
     assert kinds() == {"item_text": 40, "user_text": 70}
     assert fit(run, folder, "texts", "--knowledge", "none").code == 0
     assert kinds() == {}
+
+
+@pytest.mark.parametrize("rows", [[], [{"user": "nobody", "profile": "likes heists"}]])
+def test_profiles_of_nobody_here_are_refused(run: Run, folder: Path, rows: list[dict[str, str]]) -> None:
+    (folder / "user_profiles.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    ran = fit(run, folder, "texts", "--with", "user_profiles")
+    assert ran.code == 2 and len(ran.err.strip().splitlines()[-1]) < 300
+    assert not Texts.shown
 
 
 def test_a_table_of_texts_by_one_of_several_models(run: Run, films: Path, texts: Path, tmp_path: Path) -> None:
@@ -128,6 +139,7 @@ def test_tune_takes_them_too(run: Run, folder: Path) -> None:
         (("--model", "texts", "--with", "profiles"), ("--with 'profiles'", "user_profiles, user_templates")),
         (("--model", "cikg-linear", "--with", "user_profiles"), ("--with user_profiles", "texts about users")),
         (("--model", "ease", "--with", "user_templates"), ("--with user_templates",)),
+        (("--model", "texts", "--with", "user_templates,user_templates_early"), ("user_templates_early", "one of them")),
         (("--model", "texts", "--knowledge", "statistical"), ("--knowledge statistical", "item_text")),
         (("--model", "texts", "--knowledge", "none", "--set", "knowledge.model=m"), ("only a store or a table has settings",)),
         (

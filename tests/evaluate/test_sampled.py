@@ -190,6 +190,15 @@ def test_kept_negatives_are_taken_over_and_damaged_ones_are_an_error(tmp_path: P
         kept.with_columns(items=pl.Series([wrong, *kept["items"].to_list()[1:]])).write_parquet(path)
         with pytest.raises(SavedError, match="no negatives of these data"):
             compared(tmp_path / "run", negatives=5, **options)
+    # Nor is a row that is gone, or an item that is none, filled up in silence.
+    for damaged in (
+        kept.head(5),
+        kept.head(0),
+        kept.with_columns(items=pl.Series([[None, *each[1:]] for each in kept["items"].to_list()])),
+    ):
+        damaged.write_parquet(path)
+        with pytest.raises(SavedError, match="no negatives of these data"):
+            compared(tmp_path / "run", negatives=5, **options)
 
 
 @pytest.mark.usefixtures("no_report")

@@ -87,6 +87,8 @@ class TestScores:
         for history in (items, items[::-1]):
             best = markov.recommend_histories({"new": history}, k=3)["item"]
             assert blend.recommend_histories({"new": history}, k=3)["item"].equals(best)
+            told = blend.explain_history(history, best[0])
+            assert told.score == pytest.approx(float(blend.score_histories({"new": history})[0, data.items.code(best[0])]), rel=1e-5)
         assert not np.array_equal(*(blend.score_histories({"new": history}) for history in (items, items[::-1])))
 
     def test_a_newcomer_with_a_fitted_history_is_that_user(self, data: Dataset) -> None:

@@ -84,8 +84,9 @@ def fit(
     parts = inputs.choose_split(dataset, split, seed, given.split)
     source = known.knowledge(choice, names, dataset, data, stored, kind.knowledge_kinds)
     whole = dataset if all_data else parts.refit
-    fitted, metrics = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
-    fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": "all" if all_data else "refit", "data": dataset.name}
+    fitted, metrics, warnings = _fit(model, {**_seeded(model, seed), **chosen}, parts, whole, source, undated, out, resume)
+    part = "all" if all_data else "refit"
+    fitted.origin = {"filters": log.filters, "split": parts.describe(), "part": part, "data": dataset.name, "warnings": warnings}
     fitted.save(out)
     _remove_checkpoints(out)
     told = {
@@ -124,11 +125,12 @@ def _fit(
     undated: bool,
     out: Path,
     resume: bool,
-) -> tuple[Recommender, dict[str, float]]:
+) -> tuple[Recommender, dict[str, float], list[str]]:
     """Fit on `whole`; a model that chooses settings on validation (its number of epochs) first chooses them on the split's train.
 
     Returns:
-        The model, and what the one that chose scores on validation: `recall@10`, `ndcg@20`, …; nothing where nothing is chosen.
+        The model; what the one that chose scores on validation: `recall@10`, `ndcg@20`, …, nothing where nothing is chosen; and what must
+        be said beside every figure.
     """
     from loreweave.evaluate import evaluate as judge
     from loreweave.models import Recommender, create
@@ -137,14 +139,14 @@ def _fit(
     chosen: dict[str, Any] = {}
     metrics: dict[str, float] = {}
     if type(first).chosen_settings is not Recommender.chosen_settings:
-        told = known.known_at(source, split.train, split, undated=undated, kinds=first.knowledge_kinds)
+        told, _ = known.known_at(source, split.train, split, undated=undated, kinds=first.knowledge_kinds)
         first.fit(split.train, told, split.valid, checkpoint=_checkpoint(out, "choose"), resume=resume)
         chosen = first.chosen_settings()
         metrics = judge(first, split.valid, ks=VALIDATION_KS).metrics if len(split.valid) else {}
         note(f"chosen on validation: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
     model = create(name, {**settings, **chosen})
-    told = known.known_at(source, whole, split, undated=undated, kinds=model.knowledge_kinds)
-    return model.fit(whole, told, None, checkpoint=_checkpoint(out, "refit"), resume=resume), metrics
+    told, warnings = known.known_at(source, whole, split, undated=undated, kinds=model.knowledge_kinds)
+    return model.fit(whole, told, None, checkpoint=_checkpoint(out, "refit"), resume=resume), metrics, warnings
 
 
 def _seconds(fitted: Recommender) -> dict[str, float]:
@@ -222,7 +224,7 @@ def tune(
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
     source = known.knowledge(choice, names, dataset, data, stored, kind.knowledge_kinds)
-    told = known.known_at(source, parts.train, parts, undated=undated, kinds=kind.knowledge_kinds)
+    told, _ = known.known_at(source, parts.train, parts, undated=undated, kinds=kind.knowledge_kinds)
     found = evaluation.tune(model, parts, told, settings={**_seeded(model, seed), **settings}, metric=metric, trials=trials, folder=folder)
     if out is not None:
         _write_toml(out, model, found.settings)
@@ -267,8 +269,10 @@ def evaluate(
     cold = parts.how == "cold_items"
     drawn = draw_negatives(fitted.history, parts.test, negatives, seed=parts.seed, cold=cold) if negatives else None
     report = judge(fitted, parts.test, ks=ks, cold=cold, negatives=drawn)
+    note(*(warnings := fitted.origin.get("warnings", [])))
     if json:
-        print_json({"model": fitted.name, **report.to_dict(), "split": parts.describe(), "data_fingerprint": fitted.data_fingerprint})
+        own = {"split": parts.describe(), "data_fingerprint": fitted.data_fingerprint, "warnings": warnings}
+        print_json({"model": fitted.name, **report.to_dict(), **own})
         return
     _print_cuts({**report.metrics, **report.system}, ks, f"{fitted.name} on the test part")
     if among := report.protocol["sampled"]:

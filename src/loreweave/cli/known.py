@@ -57,6 +57,8 @@ def further(text: Iterable[str], kinds: Sequence[str]) -> tuple[str, ...]:
             raise ConfigError(f"--with {name!r}: nothing is loaded by that name; there are {', '.join(FURTHER)}")
         if "user_text" not in kinds:
             raise ConfigError(f"--with {name}: no model of this command learns from texts about users; leave it out")
+    if {"user_templates", "user_templates_early"} <= set(names):
+        raise ConfigError("--with user_templates,user_templates_early: one of them; the first tells of the whole history")
     return names
 
 
@@ -84,8 +86,7 @@ def knowledge(choice: str, names: Sequence[str], dataset: Dataset, path: Path, s
     accepted = []
     parts += [Templates(users=True, items=False, early=name.endswith("_early")) for name in names if name.startswith("user_templates")]
     if "user_profiles" in names:
-        accepted.append(user_profiles(folder, dataset))
-        note(*accepted[0].notes)
+        accepted.append(_used(user_profiles(folder, dataset), "--with user_profiles", kinds))
     elif "user_text" in kinds and (found := profiles_file(folder)) is not None and found.resolve() != Path(choice).resolve():
         note(f"{found} holds texts about users, which may rest on held-out interactions; --with user_profiles loads it")
     return parts[0] if len(parts) == 1 and not accepted else Together(tuple(parts), tuple(accepted))
@@ -107,7 +108,7 @@ def _parts(
         from loreweave.knowledge.published import of_known
 
         model = build(TableConfig, settings, where="knowledge").model
-        return [_used(of_known(read_exchange(place, model=model), dataset), choice, kinds)]
+        return [_used(of_known(read_exchange(place, model=model), dataset), f"--knowledge {choice}", kinds)]
     if settings:
         raise ConfigError(f"knowledge.{next(iter(settings))}: only a store or a table has settings; give one with --knowledge FILE")
     if choice == "none":
@@ -118,7 +119,7 @@ def _parts(
         if kinds and "interest" not in kinds:
             raise ConfigError(f"--knowledge statistical: infers interests, and the models of this command learn from {' and '.join(kinds)}")
         return [Statistical()]
-    return [_used(read(folder if choice == "beside" else choice, dataset), choice, kinds)]
+    return [_used(read(folder if choice == "beside" else choice, dataset), f"--knowledge {choice}", kinds)]
 
 
 def _auto(dataset: Dataset, folder: Path, kinds: Sequence[str]) -> list[Knowledge | KnowledgeSource]:
@@ -152,12 +153,12 @@ def _used(found: Knowledge, choice: str, kinds: Sequence[str]) -> Knowledge:
     used = found.only(*kinds)
     if kinds and not len(used):
         held = ", ".join(found.records["kind"].unique().sort()) or "nothing about the users and items of these data"
-        raise DataError(f"--knowledge {choice}: the models of this command learn from {' and '.join(kinds)}, and it holds {held}")
+        raise DataError(f"{choice}: the models of this command learn from {' and '.join(kinds)}, and it holds {held}")
     return used
 
 
-def known_at(source: Known, learnt_from: Dataset, split: Split, *, undated: bool, kinds: Sequence[str]) -> Knowledge:
-    """Knowledge that rests on nothing but what may be seen where a model learns from a part; warnings are noted.
+def known_at(source: Known, learnt_from: Dataset, split: Split, *, undated: bool, kinds: Sequence[str]) -> tuple[Knowledge, list[str]]:
+    """Knowledge that rests on nothing but what may be seen where a model learns from a part, and warnings, which are noted too.
 
     Raises:
         DataError: recorded knowledge may have seen the test part, and `undated` is not set.
@@ -171,4 +172,4 @@ def known_at(source: Known, learnt_from: Dataset, split: Split, *, undated: bool
     if len(found) and not len(used):
         held = ", ".join(found.records["kind"].unique().sort())
         note(f"nothing of the knowledge is learnt from: it holds {held}, and the model learns from {' and '.join(kinds) or 'none'}")
-    return used
+    return used, warnings

@@ -44,9 +44,21 @@ def neighbours(
         print_json({"model": fitted.name, "item": None if item is None else raw, "user": user, "neighbours": rows})
         return
     if not rows:
-        print(f"{fitted.name} knows no text about {'user' if item is None else 'item'} {raw}, or of nobody else: no neighbours")
+        silent = getattr(fitted.config, "similar", "nearest") == "none"
+        why = (
+            "was fitted with similar=none"
+            if silent
+            else f"knows no text about {'user' if item is None else 'item'} {raw}, or about no other"
+        )
+        print(f"{fitted.name} {why}: no neighbours")
         return
     what = f"user {raw}" if item is None else fitted.titles[fitted.items.code(raw)]
+    nearest = getattr(fitted.config, "similar", "nearest") == "nearest"
     columns = tuple(rows[0])
     shown = [tuple(f"{value:.3f}" if name == "cosine" else value for name, value in row.items()) for row in rows]
-    print_table(columns, shown, title=f"{fitted.name}: texts like that of {what}", right=("rank", "cosine"))
+    print_table(
+        columns,
+        shown,
+        title=f"{fitted.name}: {'texts like that of' if nearest else 'drawn at random (similar=random) for'} {what}",
+        right=("rank", "cosine"),
+    )

@@ -40,6 +40,7 @@ class Cell:
         negatives: held-out items are ranked among these as well, or None.
         keep: save the fitted model, with examples and the deletion test.
         origin: of the kept model, for its manifest.
+        warnings: what must be said beside its figures, kept with the model too.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Cell:
     negatives: Negatives | None
     keep: bool
     origin: Mapping[str, Any]
+    warnings: Sequence[str]
 
     def key(self, data: str) -> str:
         """The hash; `data` is that of `split.refit` and `split.test`."""
@@ -108,7 +110,7 @@ def run(cell: Cell, key: str, out: Path) -> Found:
         "data_fingerprint": model.data_fingerprint,
     }
     if cell.keep:
-        model.metrics, model.origin = report.metrics, dict(cell.origin)
+        model.metrics, model.origin = report.metrics, {**cell.origin, "warnings": list(cell.warnings)}
         row |= {"deletion": deletion_test(model, seed=cell.seed), "examples": examples(model, cell.split.test, seed=cell.seed)}
         model.save(out / cell.name)
     write_frame(users_path, report.per_user)

@@ -168,12 +168,14 @@ def _rounds(
     for seed in track(seeds, "splitting and asking"):
         made = cut(dataset, how, seed=seed, **split_options)
         choosing = refitting = Knowledge.none()
+        told: list[str] = []
         if knowledge is not None:
-            choosing, told = known_about(knowledge, made.train, made, undated=undated, infer=infer)
-            refitting, told_too = known_about(knowledge, made.refit, made, undated=undated, infer=infer)
-            warnings += [*told, *told_too, *_unlike(choosing, refitting)]
+            choosing, of_train = known_about(knowledge, made.train, made, undated=undated, infer=infer)
+            refitting, of_refit = known_about(knowledge, made.refit, made, undated=undated, infer=infer)
+            told = [*of_train, *of_refit, *_unlike(choosing, refitting)]
+            warnings += told
         hashed = fingerprints.of_value([fingerprints.of_dataset(made.refit), fingerprints.of_interactions(made.test)])
-        rounds.append(Round(seed, made, choosing, refitting, hashed))
+        rounds.append(Round(seed, made, choosing, refitting, hashed, tuple(dict.fromkeys(told))))
     return rounds, list(dict.fromkeys(warnings))
 
 
@@ -198,8 +200,8 @@ def _run(plan: Plan, rounds: Sequence[Round], ks: Sequence[int]) -> tuple[list[F
         first = each is rounds[0] and number is None and arm == ("real" if plan.kinds[name] else "none")
         origin = {"filters": plan.filters, "split": each.split.describe(), "part": "refit", "data": each.split.train.name}
         settings, refitted_on = tuned[place].settings, _knowledge_of(plan, name, arm, each, number)
-        drawn = negatives[each.seed]
-        cell = Cell(name, plan.names[name], arm, each.seed, number, settings, each.split, refitted_on, ks, drawn, first, origin)
+        drawn, beside = negatives[each.seed], each.warnings if len(refitted_on) else ()
+        cell = Cell(name, plan.names[name], arm, each.seed, number, settings, each.split, refitted_on, ks, drawn, first, origin, beside)
         found.append(run(cell, cell.key(each.data), plan.out))
     return found, tuned
 

@@ -35,6 +35,8 @@ def kept_negatives(split: Split, count: int, path: Path, data: str) -> Negatives
         frame = read_frame(path)
         try:
             alike = frame.select((pl.col("seed") == split.seed) & (pl.col("data") == data)).to_series().all()
+            if alike and len(frame) != len(drawn.users):
+                raise DataError("rows that are not there")
             if alike and frame["items"].list.len().equals(pl.Series(drawn.sizes, dtype=pl.UInt32), check_names=False):
                 codes = np.full_like(drawn.codes, -1)
                 found = items.encode(frame["items"].explode().drop_nulls())
@@ -44,7 +46,7 @@ def kept_negatives(split: Split, count: int, path: Path, data: str) -> Negatives
                 kept = Negatives(users.encode(frame["user"]), codes, split.seed)
                 kept.check(history, split.test, cold=cold)
                 return kept
-        except (DataError, pl.exceptions.PolarsError):
+        except (DataError, ValueError, pl.exceptions.PolarsError):
             raise SavedError(f"{path}: damaged, no negatives of these data; remove it, and they are drawn again") from None
     frame = pl.DataFrame({"user": users.decode(drawn.users), "items": _lists(drawn, items.decode(drawn.codes[drawn.codes >= 0]))})
     write_frame(path, frame.with_columns(seed=pl.lit(split.seed, pl.Int64), data=pl.lit(data)))

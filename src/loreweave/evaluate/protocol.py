@@ -35,13 +35,15 @@ FIXED = f"settings as given; {BY_THE_FIT}, for real and none apart. Then one fit
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One seed: its split, what is known while choosing and at the refit, and the hash of what cells are fitted and judged on."""
+    """One seed: its split, what is known while choosing and at the refit, the hash of what cells are fitted and judged on, and what must be
+    said of that knowledge."""
 
     seed: int
     split: Split
     choosing: Knowledge
     refitting: Knowledge
     data: str
+    warnings: tuple[str, ...]
 
 
 def protocol(

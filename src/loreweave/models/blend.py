@@ -10,7 +10,8 @@ neither is ranked.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,7 +27,7 @@ from loreweave.errors import ConfigError, LoreweaveError
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn.ranking import mask_scores, ndcg, target_ranks
 from loreweave.models import create, load, model_class
-from loreweave.models.base import SCORE_BLOCK, Cause, Recommender, Scores
+from loreweave.models.base import SCORE_BLOCK, Cause, Explanation, Recommender, Scores
 
 ROUNDING = 1e-6
 """A deviation below this share of the mean is what rounding leaves of equal float32 scores."""
@@ -187,26 +188,44 @@ class Blend(Recommender):
             score += weight * (part.score_without(user, item, its_own) - float(mean[0, 0])) / float(deviation[0, 0])
         return score
 
-    def _causes(
-        self, history: sparse.csr_array, interests: sparse.csr_array, item: int, user: int | None
+    def explain(self, user: Any, item: Any, k: int | None = None) -> Explanation:
+        code = self._user_codes([user])
+        told = [(part.score_codes(code), partial(part.explain, user, item)) for part in self.parts]
+        return self._explained(user, item, self._merged(self.history[code], self._item_code(item), told), k)
+
+    def explain_history(
+        self, history: Sequence[Any], item: Any, k: int | None = None, *, knowledge: Knowledge | None = None
+    ) -> Explanation:
+        person = {"person": history}
+        told = [
+            (part.score_histories(person, knowledge), partial(part.explain_history, history, item, knowledge=knowledge))
+            for part in self.parts
+        ]
+        row = self._as_rows(*self._encoded(person, aloud=False))
+        return self._explained(None, item, self._merged(row, self._item_code(item), told), k)
+
+    def _merged(
+        self, history: sparse.csr_array, item: int, told: Sequence[tuple[Scores, Callable[[], Explanation]]]
     ) -> tuple[float, list[Cause], bool]:
         """Every part's causes times w/σ, those of the same item or interest added up, and one `bias`: −Σ w·μ/σ.
 
         A part that cannot explain is one cause (its share of the score), and the explanation is not exact.
+
+        Args:
+            history: of one person, CSR with one row.
+            told: by part, its scores of the person, [1, n_items], and what explains the item's.
         """
         score, merged, offset, exact = 0.0, dict[tuple[str, Any], Cause](), 0.0, True
-        for part, weight in zip(self.parts, self.weights, strict=True):
-            held = self._interests_of(part, interests)
-            row = part._scores(history, held) if user is None else part.score_codes(np.array([user], dtype=np.int32))
+        for part, weight, (row, explain) in zip(self.parts, self.weights, told, strict=True):
             mean, deviation = _moments(row, history, self._met)
             scale = weight / float(deviation[0, 0])
             offset -= scale * float(mean[0, 0])
             score += scale * (float(row[0, item]) - float(mean[0, 0]))
             try:
-                _, causes, adds_up = part._told(history, held, item, user)
+                found = explain()
+                causes, exact = found.causes, exact and found.exact
             except LoreweaveError:
-                causes, adds_up = [Cause("bias", part.name, f"the score by {part.name}", float(row[0, item]))], False
-            exact = exact and adds_up
+                causes, exact = (Cause("bias", part.name, f"the score by {part.name}", float(row[0, item])),), False
             for cause in causes:
                 key = (cause.kind, cause.key)
                 before = merged[key].contribution if key in merged else 0.0

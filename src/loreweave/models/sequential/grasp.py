@@ -42,7 +42,8 @@ class GRASPConfig(TextConfig):
     """Settings of GRASP; the defaults were chosen on validation."""
 
     attention: Literal["sigmoid", "softmax", "none"] = "sigmoid"
-    """Gates of their own; weights that compete, at the same mean scale; or none: an MLP of the same size over the same vectors."""
+    """Gates of their own; weights that compete, at the same mean scale; or none: an MLP of the same size over the items' vectors, to which
+    people's texts say nothing."""
     similar: Literal["nearest", "random", "none"] = "nearest"
     """Whose vectors stand for those alike: the nearest, as many at random (a control), or nobody's."""
     people: bool = True
