@@ -137,3 +137,18 @@ def test_it_has_to_be_said_for_whom(run: Run, fitted: Path, arguments: tuple[str
     assert ran.out == ""
     assert ran.err.startswith("error: ")
     assert ran.err.count("\n") == 1
+
+
+def test_models_of_sequences_give_reasons_and_a_page_for_a_title_is_cut(run: Run, tmp_path: Path) -> None:
+    page = "var a = 1; " * 300
+    items = "".join(f"{item},{page if item == 2 else f'Film {item}'}\n" for item in range(1, 5))
+    (tmp_path / "items.csv").write_text("item,title\n" + items, encoding="utf-8")
+    rows = "".join(f"u{user},{item},{100 * user + item}\n" for user in range(8) for item in (1, 2, 3, 4)[: 3 + user % 2])
+    (tmp_path / "log.csv").write_text("user,item,timestamp\n" + rows, encoding="utf-8")
+    ran = run("fit", tmp_path, "--model", "item-knn-seq", "--all-data", "--out", tmp_path.parent / f"{tmp_path.name}-model")
+    assert ran.code == 0, ran.err
+    asked = run("recommend", tmp_path.parent / f"{tmp_path.name}-model", "--item", "3", "--item", "1", "-k", "1")
+    assert "cannot explain" not in asked.err and "(+" in asked.out
+    assert "var a = 1;" in asked.out and "…" in asked.out and asked.out.count("var a = 1;") < 20
+    told = run("recommend", tmp_path.parent / f"{tmp_path.name}-model", "--item", "3", "--item", "1", "-k", "1", "--json").json()
+    assert told["items"][0]["title"].strip() == page.strip()

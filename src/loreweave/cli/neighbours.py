@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from loreweave.cli import options
-from loreweave.cli.output import print_json, print_table
+from loreweave.cli.output import brief, print_json, print_table
 from loreweave.errors import ConfigError
 
 
@@ -55,7 +55,7 @@ def neighbours(
     what = f"user {raw}" if item is None else fitted.titles[fitted.items.code(raw)]
     nearest = getattr(fitted.config, "similar", "nearest") == "nearest"
     columns = tuple(rows[0])
-    shown = [tuple(f"{value:.3f}" if name == "cosine" else value for name, value in row.items()) for row in rows]
+    shown = [tuple(f"{value:.3f}" if name == "cosine" else brief(str(value)) for name, value in row.items()) for row in rows]
     print_table(
         columns,
         shown,

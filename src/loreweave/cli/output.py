@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+LONGEST_NAME = 120
+"""Characters of a title or a reason in a table; JSON has all of it."""
 PIPE_WIDTH = 160
 """Columns of a table that is not printed to a terminal."""
 _DIRECTION = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
@@ -27,6 +29,12 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """`text` cleaned, its line breaks turned into spaces."""
     return clean(" ".join(text.split()))
+
+
+def brief(text: str) -> str:
+    """`text` for the cell of a table: in one line, cut where it is longer than any name (a catalogue may hold a whole page as a title)."""
+    text = one_line(text)
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
 
 
 def plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from loreweave.cli import options
-from loreweave.cli.output import note, print_json, print_table
+from loreweave.cli.output import brief, note, print_json, print_table
 from loreweave.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def similar(
     if json:
         print_json({"model": fitted.name, "item": raw, "title": title, "items": items})
         return
-    rows = [(rank, entry["title"], entry["item"], f"{entry['score']:.4g}") for rank, entry in enumerate(items, 1)]
+    rows = [(rank, brief(entry["title"]), entry["item"], f"{entry['score']:.4g}") for rank, entry in enumerate(items, 1)]
     print_table(("", "title", "item", "score"), rows, title=f"{fitted.name}: near {title}", right=("", "score"))
 
 
@@ -193,7 +193,8 @@ def listed(fitted: Recommender, person: Person | Newcomer, k: int, reasons: int)
 
 def print_recommended(fitted: Recommender, items: Sequence[Mapping[str, Any]], title: str) -> None:
     rows = [
-        (rank, entry["title"], entry["item"], f"{entry['score']:.4g}", _because(entry["reasons"])) for rank, entry in enumerate(items, 1)
+        (rank, brief(entry["title"]), entry["item"], f"{entry['score']:.4g}", _because(entry["reasons"]))
+        for rank, entry in enumerate(items, 1)
     ]
     print_table(("", "title", "item", "score", "because of"), rows, title=title, right=("", "score"))
 
@@ -219,7 +220,7 @@ def _load(folder: Path) -> Recommender:
 def _explains(model: Recommender) -> bool:
     from loreweave.models import Recommender
 
-    if type(model)._causes is not Recommender._causes:
+    if type(model)._causes is not Recommender._causes or type(model).explain is not Recommender.explain:
         return True
     note(f"{model.name} cannot explain its scores; no reasons are given")
     return False
@@ -230,7 +231,8 @@ def _reasons(causes: Iterable[Cause]) -> list[dict[str, Any]]:
 
 
 def _because(reasons: Sequence[Mapping[str, Any]]) -> str:
-    named = (f"interest “{reason['text']}”" if reason["kind"] == "interest" else reason["text"] for reason in reasons)
+    texts = (brief(reason["text"]) for reason in reasons)
+    named = (f"interest “{text}”" if reason["kind"] == "interest" else text for text, reason in zip(texts, reasons, strict=True))
     return ", ".join(f"{text} ({reason['contribution']:+.2g})" for text, reason in zip(named, reasons, strict=True))
 
 
