@@ -43,22 +43,14 @@ def neighbours(
     if json:
         print_json({"model": fitted.name, "item": None if item is None else raw, "user": user, "neighbours": rows})
         return
+    similar = getattr(fitted.config, "similar", "nearest")
     if not rows:
-        silent = getattr(fitted.config, "similar", "nearest") == "none"
-        why = (
-            "was fitted with similar=none"
-            if silent
-            else f"knows no text about {'user' if item is None else 'item'} {raw}, or about no other"
-        )
+        untold = f"knows no text about {'user' if item is None else 'item'} {raw}, or about no other"
+        why = "was fitted with similar=none" if similar == "none" else untold
         print(f"{fitted.name} {why}: no neighbours")
         return
     what = f"user {raw}" if item is None else fitted.titles[fitted.items.code(raw)]
-    nearest = getattr(fitted.config, "similar", "nearest") == "nearest"
     columns = tuple(rows[0])
     shown = [tuple(f"{value:.3f}" if name == "cosine" else brief(str(value)) for name, value in row.items()) for row in rows]
-    print_table(
-        columns,
-        shown,
-        title=f"{fitted.name}: {'texts like that of' if nearest else 'drawn at random (similar=random) for'} {what}",
-        right=("rank", "cosine"),
-    )
+    told = "texts like that of" if similar == "nearest" else "drawn at random (similar=random) for"
+    print_table(columns, shown, title=f"{fitted.name}: {told} {what}", right=("rank", "cosine"))

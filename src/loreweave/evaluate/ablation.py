@@ -11,6 +11,7 @@ from loreweave.data.dataset import Dataset
 from loreweave.errors import ConfigError
 from loreweave.evaluate.comparison import compare
 from loreweave.evaluate.plan import CONTROLS
+from loreweave.evaluate.summary import mean_and_spread
 from loreweave.files import write_json
 from loreweave.knowledge.records import Knowledge
 from loreweave.knowledge.source import Known, known_about
@@ -93,8 +94,6 @@ def _arm(model: str, known: Knowledge) -> str:
 
 def _table(result: Mapping[str, Any], model: str, metric: str) -> list[dict[str, Any]]:
     """Means over seeds of every model and arm, beside the test of the whole model against it."""
-    from loreweave.evaluate.summary import mean_and_spread
-
     results, whole = result["results"], f"{model} real"
     tests = {test["claim"].removeprefix(f"{whole} − "): test for test in result["tests"]}
     tail = {(row["model"], row["knowledge"]): row["metrics"] for row in result["popularity"] if row["group"] == "tail"}

@@ -93,6 +93,8 @@ def compare(
         SavedError: `out` is something else, or cannot be written.
     """
     names = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
+    by_name: dict[str, Sequence[str]] = dict.fromkeys(names, ())
+    by_name |= controls if isinstance(controls, Mapping) else dict.fromkeys(names, controls)
     plan = Plan(
         names,
         dict(settings or {}),
@@ -103,9 +105,7 @@ def compare(
         permutations,
         dict(filters or {}),
         Path(out),
-        {name: tuple(each) for name, each in (dict.fromkeys(names, ()) | dict(controls)).items()}
-        if isinstance(controls, Mapping)
-        else {name: tuple(controls) for name in names},
+        {name: tuple(each) for name, each in by_name.items()},
         negatives,
     )
     family = plan.check(claims, ks)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+FULL_SOFTMAX_ITEMS = 50_000
+"""Above this many items the models' softmax is over a sample."""
 ROW_BLOCK = 256
 """Rows of logits held at a time: 256 × n floats stay in cache between the products."""
 

@@ -24,15 +24,12 @@ from loreweave.data.dataset import Dataset, Interactions, Triples
 from loreweave.data.vocabulary import Codes
 from loreweave.knowledge.records import Knowledge
 from loreweave.learn import losses
+from loreweave.learn.losses import FULL_SOFTMAX_ITEMS
 from loreweave.learn.propagate import propagate
 from loreweave.learn.sampling import ItemSampler, PairSampler
 from loreweave.models.base import Scores
 from loreweave.models.graph.base import GraphRecommender
 from loreweave.models.graph.graph import InterestGraph
-
-FULL_SOFTMAX_ITEMS = 50_000
-"""Above this many items the softmax is over a sample."""
-
 
 ValidationMetric = Annotated[str, StringConstraints(pattern=r"^(ndcg|recall)@[1-9][0-9]{0,5}$")]
 

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from loreweave.config import Config
 from loreweave.learn import losses
 from loreweave.learn.dropout import Dropout
+from loreweave.learn.losses import FULL_SOFTMAX_ITEMS
 from loreweave.learn.sampling import ItemSampler, PairSampler
 from loreweave.learn.sequences import Batch, Sequences
 
-FULL_SOFTMAX_ITEMS = 50_000
-"""Above this many items the softmax is over a sample."""
 START = 0.02
 """Standard deviation of the normal start of embeddings and linear maps (as BERT's: Devlin et al., NAACL 2019)."""
 

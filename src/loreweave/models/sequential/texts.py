@@ -121,7 +121,8 @@ class TextSequential(NeuralSequential):
 
     def _adopt(self, network: SequenceNetwork) -> None:
         super()._adopt(network)
-        self.states = self._by_text(self._fitted(np.arange(self.n_users, dtype=np.int32)), self.states)
+        silent = np.flatnonzero(self.sequences.lengths == 0).astype(np.int32)
+        self.states[silent] = self._by_text(self._fitted(silent), self.states[silent])
 
     def _score_people(self, people: People) -> Scores:
         return np.asarray(self._by_text(people, self._read_histories(people)) @ self.keys.T)
