@@ -152,3 +152,51 @@ def test_models_of_sequences_give_reasons_and_a_page_for_a_title_is_cut(run: Run
     assert "var a = 1;" in asked.out and "…" in asked.out and asked.out.count("var a = 1;") < 20
     told = run("recommend", tmp_path.parent / f"{tmp_path.name}-model", "--item", "3", "--item", "1", "-k", "1", "--json").json()
     assert told["items"][0]["title"].strip() == page.strip()
+
+
+@pytest.fixture(scope="module")
+def gardeners(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`grasp` after one epoch on six items, three about roses and three about engines, and people whose texts are counted from them."""
+    folder = tmp_path_factory.mktemp("gardeners")
+    about = ["red rose garden", "white rose garden", "rose garden hedge", "diesel engine oil", "engine oil filter", "oil for a diesel engine"]
+    (folder / "items.csv").write_text("item,title\n" + "".join(f"{i},{title}\n" for i, title in enumerate(about, 1)), encoding="utf-8")
+    rows = "".join(f"u{user},{item},{100 * user + item}\n" for user in range(8) for item in ((1, 2, 3, 4) if user % 2 else (4, 5, 6, 1)))
+    (folder / "log.csv").write_text("user,item,timestamp\n" + rows, encoding="utf-8")
+    out = tmp_path_factory.mktemp("models") / "grasp"
+    small = [part for text in ("dim=8", "epochs=1", "neighbours=2") for part in ("--set", text)]
+    ran = run("fit", folder, "--model", "grasp", "--with", "user_templates", *small, "--all-data", "--out", out)
+    assert ran.code == 0, ran.err
+    return out
+
+
+def test_neighbours_are_those_of_the_most_similar_texts(run: Run, gardeners: Path) -> None:
+    told = run("neighbours", gardeners, "--item", "white rose garden", "--json").json()
+    assert (told["model"], told["item"], told["user"]) == ("grasp", "2", None)
+    assert {row["neighbour"] for row in told["neighbours"]} == {"1", "3"}
+    assert [row["rank"] for row in told["neighbours"]] == [1, 2]
+    cosines = [row["cosine"] for row in told["neighbours"]]
+    assert cosines == sorted(cosines, reverse=True) and 0 < cosines[1] and cosines[0] <= 1
+    shown = run("neighbours", gardeners, "--item", "2")
+    assert shown.code == 0 and "white rose garden" in shown.out and "rose garden hedge" in shown.out and "diesel" not in shown.out
+
+
+def test_neighbours_of_a_person_are_others_of_that_taste(run: Run, gardeners: Path) -> None:
+    told = run("neighbours", gardeners, "--user", "u3", "--json").json()
+    assert (told["item"], told["user"]) == (None, "u3")
+    assert len(told["neighbours"]) == 2
+    assert {row["neighbour"] for row in told["neighbours"]} <= {"u1", "u5", "u7"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [((), "--item or --user"), (("--item", "1", "--user", "u1"), "--item or --user"), (("--user", "nobody"), "nobody"), (("--item", "x"), "x")],
+)
+def test_neighbours_of_nobody_in_particular(run: Run, gardeners: Path, arguments: tuple[str, ...], named: str) -> None:
+    ran = run("neighbours", gardeners, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert named in ran.err and ran.err.count("\n") == 1
+
+
+def test_a_model_without_texts_has_no_neighbours_by_text(run: Run, fitted: Path) -> None:
+    ran = run("neighbours", fitted, "--item", "9")
+    assert ran.code == 2 and "reads no texts" in ran.err
