@@ -77,8 +77,8 @@ class Lsa:
         if self._fingerprint is None:
             self._fit(once)
         if not once:
-            return np.zeros((len(where), len(self._components)), dtype=np.float32)
-        return spread(unit(self._vectorizer.transform(once) @ self._components.T), where)
+            return np.zeros((len(where), self._loadings.shape[1]), dtype=np.float32)
+        return spread(unit(self._vectorizer.transform(once) @ self._loadings), where)
 
     def save(self, folder: Path | str) -> None:
         """Write `manifest.json`, `terms.json` and `lsa.safetensors` (idf [terms], components [d, terms]).
@@ -92,7 +92,7 @@ class Lsa:
         check_replaceable(Path(folder), "lsa")
         with folder_written_atomically(Path(folder)) as temporary:
             write_json(temporary / "terms.json", self._terms)
-            write_arrays(temporary / "lsa.safetensors", {"idf": self._idf, "components": self._components})
+            write_arrays(temporary / "lsa.safetensors", {"idf": self._idf, "components": np.ascontiguousarray(self._loadings.T)})
             fit = {"dimensions": self.dimensions, "fingerprint": self._fingerprint}
             write_manifest(temporary, {"lsa": fit})
 
@@ -121,8 +121,8 @@ class Lsa:
         """Fitted and loaded come through here alike, so that both give the same vectors."""
         self._terms = terms
         self._idf = idf.astype(np.float32)
-        self._components = np.ascontiguousarray(components, dtype=np.float32)
-        if self._components.shape[1:] != self._idf.shape:
+        self._loadings = np.ascontiguousarray(components.T, dtype=np.float32)  # [terms, d]: scipy would copy all of it for every text
+        if self._loadings.shape[:1] != self._idf.shape:
             raise ValueError("components and terms differ in number")
         self._vectorizer = _vectorizer(vocabulary=terms)
         self._vectorizer.idf_ = self._idf
