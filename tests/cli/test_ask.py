@@ -158,7 +158,14 @@ def test_models_of_sequences_give_reasons_and_a_page_for_a_title_is_cut(run: Run
 def gardeners(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`grasp` after one epoch on six items, three about roses and three about engines, and people whose texts are counted from them."""
     folder = tmp_path_factory.mktemp("gardeners")
-    about = ["red rose garden", "white rose garden", "rose garden hedge", "diesel engine oil", "engine oil filter", "oil for a diesel engine"]
+    about = [
+        "red rose garden",
+        "white rose garden",
+        "rose garden hedge",
+        "diesel engine oil",
+        "engine oil filter",
+        "oil for a diesel engine",
+    ]
     (folder / "items.csv").write_text("item,title\n" + "".join(f"{i},{title}\n" for i, title in enumerate(about, 1)), encoding="utf-8")
     rows = "".join(f"u{user},{item},{100 * user + item}\n" for user in range(8) for item in ((1, 2, 3, 4) if user % 2 else (4, 5, 6, 1)))
     (folder / "log.csv").write_text("user,item,timestamp\n" + rows, encoding="utf-8")
@@ -175,7 +182,7 @@ def test_neighbours_are_those_of_the_most_similar_texts(run: Run, gardeners: Pat
     assert {row["neighbour"] for row in told["neighbours"]} == {"1", "3"}
     assert [row["rank"] for row in told["neighbours"]] == [1, 2]
     cosines = [row["cosine"] for row in told["neighbours"]]
-    assert cosines == sorted(cosines, reverse=True) and 0 < cosines[1] and cosines[0] <= 1
+    assert cosines == sorted(cosines, reverse=True) and cosines[1] > 0 and cosines[0] <= 1
     shown = run("neighbours", gardeners, "--item", "2")
     assert shown.code == 0 and "white rose garden" in shown.out and "rose garden hedge" in shown.out and "diesel" not in shown.out
 
@@ -189,7 +196,12 @@ def test_neighbours_of_a_person_are_others_of_that_taste(run: Run, gardeners: Pa
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [((), "--item or --user"), (("--item", "1", "--user", "u1"), "--item or --user"), (("--user", "nobody"), "nobody"), (("--item", "x"), "x")],
+    [
+        ((), "--item or --user"),
+        (("--item", "1", "--user", "u1"), "--item or --user"),
+        (("--user", "nobody"), "nobody"),
+        (("--item", "x"), "x"),
+    ],
 )
 def test_neighbours_of_nobody_in_particular(run: Run, gardeners: Path, arguments: tuple[str, ...], named: str) -> None:
     ran = run("neighbours", gardeners, *arguments)

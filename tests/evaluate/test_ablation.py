@@ -16,7 +16,7 @@ from loreweave.evaluate.ablation import ablate
 from loreweave.evaluate.comparison import compare
 from loreweave.knowledge import Knowledge, Record, Templates
 from loreweave.knowledge.templates import in_place_of
-from loreweave.models import MODELS
+from loreweave.models import MODELS, create, model_class
 from texts_model import PLACE, Texts
 
 
@@ -146,6 +146,30 @@ def test_what_a_template_takes_the_place_of() -> None:
     assert found.interests.equals(known.interests)
 
 
+def test_who_had_a_text_by_template_beside_the_written_one_keeps_it_alone() -> None:
+    early = Templates(users=True, items=False, early=False).infer(tribes())
+    early = Knowledge.from_frame(early.records.with_columns(text=pl.lit("of the older half ") + pl.col("text")))
+    someone = early.records["user"][0]
+    known = early.merged(Knowledge.from_records([Record(kind="user_text", user=someone, text="likes heists", source="test")]))
+    assert in_place_of(known, tribes()).records.sort("user").equals(early.records.sort("user"))
+
+
+def test_parts_that_the_settings_switch_off_are_no_ablations() -> None:
+    pytest.importorskip("torch")
+
+    def parts_of(model: str, **settings: Any) -> set[str]:
+        return set(create(model, settings).ablations())
+
+    people = {"no-people", "people-always"}
+    assert people <= parts_of("grasp")
+    assert not people & (parts_of("grasp", people=False) | parts_of("grasp", attention="none"))
+    assert parts_of("cikgrec") == {"no-uir", "no-contrast", "no-transe"}
+    assert parts_of("cikgrec", triples=False, interests=False) == {"no-contrast"}
+    assert not parts_of("llm-init")  # without texts it is its backbone
+    of_people = Knowledge.from_records([Record(kind="user_text", user="u", text="likes heists")])
+    assert model_class("grasp").idle_settings(tribes(), of_people) == ("text_keys",)
+
+
 def test_an_ablation_that_the_settings_made_already_is_left_out(tmp_path: Path) -> None:
     result = ablated(tmp_path / "run", settings={"weight": 0.0})
     assert result["left_out"] == ["weightless", "idle"]
@@ -168,3 +192,4 @@ def test_a_seed_of_the_callers_would_make_seeds_that_are_none(tmp_path: Path) ->
 def test_a_template_writes_nothing_for_a_model_that_reads_no_texts(tmp_path: Path) -> None:
     result = compare(tribes(), ["stub"], tmp_path, knowledge=Oracle(), controls=("none", "template"), **OPTIONS)
     assert {row["knowledge"] for row in result["results"]} == {"real", "none"}
+    assert not any("template" in warning for warning in result["protocol"]["warnings"])

@@ -287,5 +287,7 @@ def test_an_ablation_runs_the_real_arm_alone(tmp_path: Path) -> None:
     assert result["groups"] == []
     with pytest.raises(ConfigError, match="controls are none, shuffled, template"):
         compared(tmp_path / "other", controls=("noised",))
+    result = compared(tmp_path / "by name", models=["stub", "ease"], controls={"stub": ("none", "shuffled")}, permutations=2)
+    assert [bound["model"] for bound in result["permutations"]] == ["stub"]
     with pytest.raises(ConfigError, match="permutations are measured against the arm none"):
         compared(tmp_path / "other", controls=("shuffled",), permutations=2)

@@ -14,7 +14,7 @@ from loreweave.cli.output import note, print_json, print_table
 
 
 def ablate(
-    model: Annotated[str, typer.Argument(metavar="NAME", help="Which recommender: grasp, llm-init, llm-esr, cikgrec.")],
+    model: Annotated[str, typer.Argument(metavar="NAME", help="Which recommender: grasp, llm-esr, cikgrec.")],
     data: options.Data,
     out: Annotated[
         Path | None,
@@ -43,14 +43,15 @@ def ablate(
 ) -> None:
     """Leave out the parts of a model one by one, or put a control in their place, and hold the whole against each.
 
-    Settings (--set) are those of the whole model; an ablation differs from it in its part alone, and chooses its number of epochs itself.
+    Settings (--set) are those of the whole model; an ablation differs from it in its part, and in what it chooses on validation for itself:
+    its number of epochs, and the settings of a grid where the model has one (not with --no-tune).
     A run that was stopped goes on where it left off.
 
     Examples:
 
         loreweave ablate grasp data/ml-1m
 
-        loreweave ablate grasp data/ml-1m --knowledge texts.jsonl --undated --with user_templates --set max_length=50 --seeds 1
+        loreweave ablate grasp data/ml-1m --knowledge texts.jsonl --undated --with user_templates --set max_length=50
     """
     from loreweave.evaluate.ablation import ablate as run
     from loreweave.models import create

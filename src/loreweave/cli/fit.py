@@ -138,15 +138,17 @@ def _fit(
     first = create(name, settings)
     chosen: dict[str, Any] = {}
     metrics: dict[str, float] = {}
+    of_choice: list[str] = []
     if type(first).chosen_settings is not Recommender.chosen_settings:
-        told, _ = known.known_at(source, split.train, split, undated=undated, kinds=first.knowledge_kinds)
+        told, of_choice = known.known_at(source, split.train, split, undated=undated, kinds=first.knowledge_kinds)
         first.fit(split.train, told, split.valid, checkpoint=_checkpoint(out, "choose"), resume=resume)
         chosen = first.chosen_settings()
         metrics = judge(first, split.valid, ks=VALIDATION_KS).metrics if len(split.valid) else {}
         note(f"chosen on validation: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
     model = create(name, {**settings, **chosen})
-    told, warnings = known.known_at(source, whole, split, undated=undated, kinds=model.knowledge_kinds)
-    return model.fit(whole, told, None, checkpoint=_checkpoint(out, "refit"), resume=resume), metrics, warnings
+    told, of_refit = known.known_at(source, whole, split, undated=undated, kinds=model.knowledge_kinds)
+    model.fit(whole, told, None, checkpoint=_checkpoint(out, "refit"), resume=resume)
+    return model, metrics, list(dict.fromkeys([*of_choice, *of_refit]))
 
 
 def _seconds(fitted: Recommender) -> dict[str, float]:

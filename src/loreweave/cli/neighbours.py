@@ -17,7 +17,7 @@ def neighbours(
     user: Annotated[str | None, typer.Option("--user", help="The raw id of somebody in the training data.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Show whose texts stand beside those of an item or a person: what `grasp` and `llm-esr` retrieve, by cosine.
+    """Show whose texts stand beside those of an item or a person: what `grasp` retrieves, and `llm-esr` of people, by cosine.
 
     Examples:
 

@@ -34,8 +34,8 @@ def ablate(
 ) -> dict[str, Any]:
     """A comparison (`compare`) of the whole model with each of its `ablations`, and with no, shuffled and template texts in its place.
 
-    Every ablation chooses what a fit chooses (the number of epochs) for itself. The family of tests is the whole model against everything
-    else, in `metric`.
+    Every ablation chooses for itself what is chosen on validation: the number of epochs, and, where `tune`, the model's grid. The family of
+    tests is the whole model against everything else, in `metric`.
 
     Args:
         model: registered name.

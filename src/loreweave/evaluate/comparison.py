@@ -30,6 +30,8 @@ from loreweave.models import model_class
 from loreweave.models.base import Recommender
 from loreweave.progress import track
 
+SEEDS = 3
+"""Fewer of them are warned of: tests are over users, and see nothing of how far two runs of one model lie apart."""
 PERMUTATIONS = 20
 """Shuffles that a claim against shuffled knowledge should rest on."""
 FIRST_PERMUTATION = 1000
@@ -120,6 +122,11 @@ def compare(
         warnings.append(
             f"what is said against shuffled knowledge rests on {len(plan.seeds)} shuffles; --permutations {PERMUTATIONS} bounds what wrong "
             "knowledge is worth"
+        )
+    if family and len(plan.seeds) < SEEDS and any(model_class(model).stochastic for model in plan.names.values()):
+        warnings.append(
+            f"fewer than {SEEDS} seeds: the tests are over users and take every fitted model as it is, so what two runs of one model "
+            "differ by counts as a difference of the models"
         )
     found, tuned = _run(plan, rounds, sorted({*ks, *(parse_metric(name)[1] for name in (metric, *(claim.metric for claim in family)))}))
     result = _result(plan, dataset, knowledge, rounds, family, found, tuned, warnings)
@@ -214,7 +221,7 @@ def _negatives(plan: Plan, each: Round) -> Negatives | None:
 def _arms(plan: Plan, name: str, first: bool) -> Iterator[tuple[str, int | None]]:
     for arm in plan.arms(name):
         yield arm, None
-    if first and plan.kinds[name]:
+    if first and "none" in plan.arms(name)[1:]:
         for number in range(plan.permutations):
             yield "shuffled", number
 

@@ -65,7 +65,7 @@ class Plan:
         for name, controls in self.controls.items():
             if not set(controls) <= set(CONTROLS) or len(set(controls)) < len(controls):
                 raise ConfigError(f"controls are {', '.join(CONTROLS)}, each at most once, got {list(controls)} for {name}")
-            if self.permutations and "none" not in controls:
+            if self.permutations and "shuffled" in controls and "none" not in controls:
                 raise ConfigError("permutations are measured against the arm none; leave it among the controls")
         if not ks or min(ks) < 1 or max(ks) > LARGEST_K or self.permutations < 0 or self.permutations == 1:
             raise ConfigError("ks are whole numbers from 1 to a million; permutations 0, or at least 2 (one draw is no evidence)")
@@ -105,11 +105,12 @@ class Plan:
             The tests whose sides are still run, and warnings that say which model found none of its kinds.
         """
         self.written = written
-        templates = any("template" in self.controls[name] for name in self.knowing)
+        read = {name: set(self.kinds[name]) & set(held) & set(TEXTS) for name in self.knowing if "template" in self.controls[name]}
+        doubled = [name for name, texts in read.items() if texts and not texts & set(written)]
         silent = [name for name in self.knowing if not set(self.kinds[name]) & set(held)]
         warnings = []
-        if templates and not written:
-            warnings.append("the arm template was left out: nobody wrote texts here, they are a template's already")
+        if doubled:
+            warnings.append(f"the arm template was left out for {', '.join(doubled)}: the texts that are read are a template's already")
         told = "; ".join(f"{name} learns from {' and '.join(self.kinds[name])}" for name in silent)
         self.kinds |= dict.fromkeys(silent, ())
         kept = [claim for claim in family if all(arm in self.arms(name) for name, arm in (claim.better, claim.worse))]

@@ -59,13 +59,14 @@ def written(knowledge: Knowledge) -> Knowledge:
 def in_place_of(knowledge: Knowledge, dataset: Dataset) -> Knowledge:
     """The same knowledge, in which texts by template about the same items and users stand for those that somebody wrote.
 
-    What was written of somebody or something of which no template can tell is left out.
+    What was written of somebody or something of which no template can tell is left out. A text by template that was there stays as it is.
     """
     gone = written(knowledge).records
     kinds = set(gone["kind"])
     made = Templates(users="user_text" in kinds, items="item_text" in kinds).infer(dataset).records
-    stand_in = made.join(gone, on=["kind", "user", "item"], how="semi", nulls_equal=True)
-    kept = knowledge.records.join(gone, on=["kind", "user", "item", "source"], how="anti", nulls_equal=True)
+    about = ["kind", "user", "item"]
+    kept = knowledge.records.join(gone, on=[*about, "source"], how="anti", nulls_equal=True)
+    stand_in = made.join(gone, on=about, how="semi", nulls_equal=True).join(kept, on=about, how="anti", nulls_equal=True)
     return replace(knowledge, records=pl.concat([kept, stand_in]))
 
 

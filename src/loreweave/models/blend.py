@@ -154,8 +154,7 @@ class Blend(Recommender):
     # Scoring
 
     def _score_rows(self, history: sparse.csr_array, interests: sparse.csr_array) -> Scores:
-        parts = [part._scores(history, self._interests_of(part, interests)) for part in self.parts]
-        return _weighted([_standardised(scores, history, self._met) for scores in parts], self.weights)
+        raise NotImplementedError("every part scores for itself: rows have lost the order, and texts about people")
 
     def score_histories(self, histories: Mapping[Any, Sequence[Any]], knowledge: Knowledge | None = None) -> Scores:
         """Every part scores them itself: what a part makes of their order, or of texts about them, is its own."""
@@ -170,9 +169,6 @@ class Blend(Recommender):
     def _similarity(self, items: Codes) -> Scores:
         alone = self._alone(items)
         return _weighted([_standardised(part._similarity(items), alone, self._met) for part in self.parts], self.weights)
-
-    def _interests_of(self, part: Recommender, interests: sparse.csr_array) -> sparse.csr_array:
-        return interests if "interest" in part.knowledge_kinds else sparse.csr_array((interests.shape[0], 0), dtype=np.float32)
 
     # Explaining
 

@@ -187,6 +187,27 @@ class TestSimilar:
         assert people.alike is not None
         assert not np.isin(people.alike, true._alike(people.texts[:, 0])).all()  # type: ignore[index]
 
+    def test_random_neighbours_are_never_oneself(self) -> None:
+        for seed in range(8):
+            drawn = grasp(neighbours=6, similar="random", seed=seed, epochs=1)
+            for found in (drawn.item_neighbours, drawn.user_neighbours):
+                assert (found != np.arange(len(found))[:, None]).all()
+
+    def test_a_newcomer_is_drawn_the_same_neighbours_whoever_else_is_asked_about(self) -> None:
+        drawn = grasp(similar="random")
+        known = Knowledge.from_records([Record(kind="user_text", user=name, text="likes wine and grapes") for name in "pqr"])
+        together = drawn.score_histories({"q": ["b"], "r": ["c"], "p": ["a", "b"]}, known)
+        np.testing.assert_allclose(together[2:], drawn.score_histories({"p": ["a", "b"]}, known), rtol=1e-5)
+
+    def test_nothing_is_searched_for_where_nobody_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: Any, **__: Any) -> None:
+            raise AssertionError("searched")
+
+        for name in ("nearest", "cached_nearest"):
+            monkeypatch.setattr(f"loreweave.models.sequential.texts.{name}", refuse)
+        known = Knowledge.from_records([Record(kind="user_text", user="p", text="likes wine")])
+        assert grasp(similar="none", epochs=1).score_histories({"p": ["a"]}, known).any()
+
 
 class TestPeople:
     def test_shuffled_texts_change_scores(self) -> None:

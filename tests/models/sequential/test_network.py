@@ -15,7 +15,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from loreweave.data.dataset import Interactions  # noqa: E402
-from loreweave.errors import DataError, LoreweaveError, NotFitted  # noqa: E402
+from loreweave.errors import DataError, LoreweaveError, NotFitted, SavedError  # noqa: E402
 from loreweave.evaluate.evaluation import evaluate  # noqa: E402
 from loreweave.learn import losses  # noqa: E402
 from loreweave.learn.sequences import Sequences  # noqa: E402
@@ -254,6 +254,15 @@ class TestModels:
         assert plain[0] == plain[1]
         for key, array in whole._state().items():
             np.testing.assert_array_equal(array, model._state()[key])
+
+    def test_a_checkpoint_of_another_order_is_refused(self, name: str, tmp_path: Path) -> None:
+        """The same people met the same items, in another order."""
+        data = dataset_of(["abc", "bca", "cab"])
+        create(name, {**SMALL, "epochs": 2}).fit(data, checkpoint=tmp_path / "c")
+        other = dataset_of(["acb", "bca", "cab"])
+        assert other.fingerprint == data.fingerprint
+        with pytest.raises(SavedError, match="another order"):
+            create(name, {**SMALL, "epochs": 3}).fit(other, checkpoint=tmp_path / "c", resume=True)
 
     def test_a_loss_that_is_not_a_number_says_where_and_leaves_the_checkpoint(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -257,4 +257,5 @@ class CIKGRec(LightGCN):
         return super().idle_settings(train, knowledge) + (() if train.triples is not None else ("triples", "transe"))
 
     def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        return {f"no-{part}": (self.name, {part: False}) for part in ("uir", "contrast", "transe")}
+        learns_from = {"uir": self.config.interests, "contrast": True, "transe": self.config.triples}
+        return {f"no-{part}": (self.name, {part: False}) for part, there in learns_from.items() if there}

@@ -37,6 +37,9 @@ from loreweave.models.sequential.network import Backbone, SequenceNetwork, linea
 from loreweave.models.sequential.neural import Vectors
 from loreweave.models.sequential.texts import TextConfig, TextSequential
 
+IDLE_WITHOUT = {"item_text": ("text_keys",), "user_text": ("people", "people_dropout")}
+"""Settings that change nothing where there is no text of a kind."""
+
 
 class GRASPConfig(TextConfig):
     """Settings of GRASP; the defaults were chosen on validation."""
@@ -186,7 +189,8 @@ class GRASP(TextSequential):
 
     @classmethod
     def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
-        return super().idle_settings(train, knowledge) + (() if len(knowledge.only("user_text")) else ("people", "people_dropout"))
+        idle = super().idle_settings(train, knowledge)
+        return idle + tuple(name for kind, names in IDLE_WITHOUT.items() if not len(knowledge.only(kind)) for name in names)
 
     def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
         changes: dict[str, dict[str, Any]] = {
@@ -194,33 +198,38 @@ class GRASP(TextSequential):
             "random-neighbours": {"similar": "random"},
             "softmax-attention": {"attention": "softmax"},
             "plain-mlp": {"attention": "none"},
-            "no-people": {"people": False},
-            "people-always": {"people_dropout": 0.0},
             "id-keys": {"text_keys": False},
         }
+        if self.config.people and self.config.attention != "none":
+            changes |= {"no-people": {"people": False}, "people-always": {"people_dropout": 0.0}}
         return super().ablations() | {name: (self.name, change) for name, change in changes.items()}
 
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
         return super()._read(train, knowledge if self.config.people else knowledge.only("item_text"))
 
     def _retrieved(self, kind: str, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
+        if self.config.similar == "none":
+            return np.full((len(vectors), self.config.neighbours), -1, np.int32)
         return self._controlled(super()._retrieved(kind, vectors, among), vectors, among, np.arange(len(vectors)))
 
     def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
-        return self._controlled(super()._alike(vectors), self.user_vectors, np.diff(self.history.indptr) > 0, np.full(len(vectors), -1))
+        if self.config.similar == "none":
+            return np.full((len(vectors), self.config.neighbours), -1, np.int32)
+        return self._controlled(super()._alike(vectors), self.user_vectors, np.diff(self.history.indptr) > 0, np.array([-1]))
 
     def _controlled(
         self, neighbours: NDArray[np.int32], vectors: Vectors, among: NDArray[np.bool_], own: NDArray[np.int64]
     ) -> NDArray[np.int32]:
-        """As `similar` says: the neighbours; as many drawn among all that may be somebody's, but not the `own` row; or none."""
-        if self.config.similar == "nearest":
+        """The neighbours; or, where `similar` is random, as many drawn among all that may be somebody's, but not the `own` row.
+
+        Newcomers have one draw for all of them (`own` is [−1]), so that who else is asked about changes nothing.
+        """
+        if self.config.similar == "nearest" or not (neighbours >= 0).any():
             return neighbours
-        if self.config.similar == "none" or not (neighbours >= 0).any():
-            return np.full_like(neighbours, -1)
         some = np.flatnonzero(vectors.any(axis=1) & among)
         rng = np.random.default_rng([self.config.seed, len(vectors)])
         among_them = np.isin(own, some)
-        place = rng.integers(np.maximum(len(some) - among_them, 1)[:, None], size=neighbours.shape)
+        place = rng.integers(np.maximum(len(some) - among_them, 1)[:, None], size=(len(own), neighbours.shape[1]))
         place += place >= np.where(among_them, np.searchsorted(some, own), len(some))[:, None]
         drawn = some[np.minimum(place, len(some) - 1)]
         return np.where(neighbours >= 0, drawn, -1).astype(np.int32)

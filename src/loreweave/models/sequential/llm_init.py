@@ -7,7 +7,7 @@ item without a text starts as usual.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ class LLMInit(TextSequential):
 
     name = "llm-init"
     config_class: ClassVar[type[Config]] = LLMInitConfig
+
+    def ablations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """None: without texts it is the backbone."""
+        return {}
 
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
         backbone = backbone_of(self.config.backbone, self.config, generator)

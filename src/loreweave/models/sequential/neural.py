@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,9 @@ class NeuralSequential(TrainedByEpochs, SequentialRecommender):
         return {}
 
     def _learn(self, train: Dataset, knowledge: Knowledge, valid: Interactions | None, checkpoint: Path | None, resume: bool) -> None:
-        read = self._read(train, knowledge)
+        order = hashlib.blake2b(self.sequences.items.tobytes(), digest_size=8)  # of which the fingerprint of the log knows nothing
+        order.update(self.sequences.indptr.tobytes())
+        read = {**self._read(train, knowledge), "order": order.hexdigest()}
         generator = torch.Generator().manual_seed(self.config.seed)
         network = self._network(self.sequences, generator).to(device())
         if not len(network.people):
