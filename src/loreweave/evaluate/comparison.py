@@ -115,7 +115,9 @@ def compare(
     rounds, warnings = _rounds(dataset, knowledge, plan.seeds, how, split_options, undated)
     write_json(plan.out / "manifest.json", plan.manifest(dataset, finished=False))
     known = [each.refitting for each in rounds]
-    held, written = ({kind for found in parts for kind in found.records["kind"]} for parts in (known, map(templates.written, known)))
+    held, written = (
+        {kind for found in parts for kind in found.records["kind"].unique()} for parts in (known, map(templates.written, known))
+    )
     family, told = plan.keep_to(held, written, family)
     warnings += told
     if any(claim.worse[1] == "shuffled" for claim in family) and plan.permutations < PERMUTATIONS:

@@ -62,7 +62,7 @@ def in_place_of(knowledge: Knowledge, dataset: Dataset) -> Knowledge:
     What was written of somebody or something of which no template can tell is left out. A text by template that was there stays as it is.
     """
     gone = written(knowledge).records
-    kinds = set(gone["kind"])
+    kinds = set(gone["kind"].unique())
     made = Templates(users="user_text" in kinds, items="item_text" in kinds).infer(dataset).records
     about = ["kind", "user", "item"]
     kept = knowledge.records.join(gone, on=[*about, "source"], how="anti", nulls_equal=True)

@@ -209,13 +209,17 @@ class GRASP(TextSequential):
 
     def _retrieved(self, kind: str, vectors: Vectors, among: NDArray[np.bool_]) -> NDArray[np.int32]:
         if self.config.similar == "none":
-            return np.full((len(vectors), self.config.neighbours), -1, np.int32)
+            return self._nobody(len(vectors))
         return self._controlled(super()._retrieved(kind, vectors, among), vectors, among, np.arange(len(vectors)))
 
     def _alike(self, vectors: Vectors) -> NDArray[np.int32]:
         if self.config.similar == "none":
-            return np.full((len(vectors), self.config.neighbours), -1, np.int32)
+            return self._nobody(len(vectors))
         return self._controlled(super()._alike(vectors), self.user_vectors, np.diff(self.history.indptr) > 0, np.array([-1]))
+
+    def _nobody(self, n: int) -> NDArray[np.int32]:
+        """The neighbours of n where nobody's are read, and none is searched for."""
+        return np.full((n, self.config.neighbours), -1, np.int32)
 
     def _controlled(
         self, neighbours: NDArray[np.int32], vectors: Vectors, among: NDArray[np.bool_], own: NDArray[np.int64]
