@@ -93,6 +93,8 @@ def test_resuming_gives_what_an_uninterrupted_run_gives(tmp_path: Path, killed_i
     assert torch.equal(module.weight, again.weight)
     assert without_seconds(whole.history) == without_seconds(resumed.history)
     assert (whole.epochs, whole.value) == (resumed.epochs, resumed.value)
+    before = sum(row["seconds"] - 1e-4 for row in resumed.history[:killed_in])
+    assert resumed.seconds_before > max(before, whole.seconds_before)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:

@@ -46,11 +46,13 @@ class Trained:
         epochs: the epoch (from 1) whose parameters were kept.
         value: its value on validation, None without one.
         history: a row an epoch: `epoch`, `seconds`, `valid` where it was evaluated, and the mean of every loss.
+        seconds_before: what the runs took that this one went on from.
     """
 
     epochs: int
     value: float | None
     history: list[dict[str, float]] = field(default_factory=list)
+    seconds_before: float = field(default=0.0, compare=False)
 
 
 def train(
@@ -83,7 +85,7 @@ def train(
         LoreweaveError: a loss is NaN or infinite; says in which epoch and batch.
         SavedError: the checkpoint is damaged, of other settings or data, or has more epochs than the schedule.
     """
-    run, best, first = Trained(0, None), None, 0
+    run, best, first, begun = Trained(0, None), None, 0, time.perf_counter()
     named = dict(identity or {})
     found = None
     if checkpoint is not None and resume:
@@ -94,7 +96,7 @@ def train(
         if progress["identity"] != named:
             changed = [key for key in {**named, **progress["identity"]} if named.get(key) != progress["identity"].get(key)]
             raise SavedError(f"{checkpoint}: the checkpoint has another {', '.join(sorted(changed))}; fit without --resume to start again")
-        run = Trained(progress["epochs"], progress["value"], progress["history"])
+        run = Trained(progress["epochs"], progress["value"], progress["history"], progress.get("seconds", 0.0))
         first = len(run.history)
         if first > schedule.epochs:
             raise SavedError(
@@ -116,7 +118,8 @@ def train(
         run.history.append(row)
         _warn_of_failure(run.history)
         if checkpoint is not None:
-            progress = {"epochs": run.epochs, "value": run.value, "history": run.history, "identity": named}
+            seconds = run.seconds_before + time.perf_counter() - begun
+            progress = {"epochs": run.epochs, "value": run.value, "history": run.history, "seconds": seconds, "identity": named}
             checkpoints.save(checkpoint, module, optimizers, generator, best, progress)
     if validate is not None and len(run.history) == schedule.epochs and "valid" not in run.history[-1]:
         # The last epoch is evaluated off the schedule too, after the checkpoint: a longer run that resumes from it has no such evaluation.

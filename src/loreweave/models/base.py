@@ -77,6 +77,8 @@ class Recommender(ABC):
     def __init__(self, config: Config | None = None, **settings: Any) -> None:
         self.config: Any = config if config is not None else build(self.config_class, settings, where=self.name)
         self.seconds_to_fit: float | None = None
+        self.seconds_before = 0.0
+        """Of them, those of the runs that a resumed fit went on from."""
         self.data_fingerprint: str | None = None
         self.metrics: dict[str, float] = {}
         self.training: list[dict[str, float]] = []
@@ -118,7 +120,7 @@ class Recommender(ABC):
         if train.matrix.nnz == 0:
             raise DataError(f"{train.name}: no interactions to learn from ({len(train.interactions)} rows, none of them positive)")
         knowledge = (knowledge if knowledge is not None else Knowledge.none()).only(*self.knowledge_kinds)
-        started = time.perf_counter()
+        started, self.seconds_before = time.perf_counter(), 0.0
         try:
             self.users, self.items, self.titles = train.users, train.items, train.titles
             self.history = train.matrix
@@ -137,7 +139,7 @@ class Recommender(ABC):
             self.__dict__.clear()
             type(self).__init__(self, config)
             raise
-        self.seconds_to_fit = time.perf_counter() - started
+        self.seconds_to_fit = self.seconds_before + time.perf_counter() - started
         return self
 
     @abstractmethod

@@ -77,7 +77,7 @@ class TrainedByEpochs(Recommender):
                 "validation": None if valid is None else pairs_fingerprint(valid, train.users, train.items),
             },
         )
-        self.best_epoch, self.training = trained.epochs, trained.history
+        self.best_epoch, self.training, self.seconds_before = trained.epochs, trained.history, trained.seconds_before
         if trained.value is not None:
             self.metrics[f"valid_{'+'.join(metrics)}"] = trained.value
 

@@ -250,6 +250,7 @@ class TestModels:
             model.recommend()
         model.fit(data, knowledge, valid, checkpoint=tmp_path / "c", resume=True)
         np.testing.assert_array_equal(model.score(data.users.ids), whole.score(data.users.ids))
+        assert model.seconds_to_fit > model.seconds_before > whole.seconds_before == 0
         plain = [[{key: value for key, value in row.items() if key != "seconds"} for row in one.training] for one in (whole, model)]
         assert plain[0] == plain[1]
         for key, array in whole._state().items():
