@@ -58,7 +58,7 @@ def test_movielens_csv_notes_the_tags_it_leaves(tmp_path: Path) -> None:
     log = data.read(tmp_path)
     assert log.titles.to_list() == ["American President, The (1995)", "Bare"]
     assert log.item_features is not None and log.item_features["genres"].to_list() == [["Comedy", "Drama"], []]
-    assert log.notes == ("movies.csv: 1 items occur in no interaction; they keep a code", "not read: tags.csv")
+    assert log.notes == ("movies.csv: 1 items occur in no interaction; they keep a code", "not taken for part of the log: tags.csv")
 
 
 def test_movielens_of_the_first_hundred_thousand(tmp_path: Path) -> None:

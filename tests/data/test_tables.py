@@ -102,7 +102,7 @@ def test_a_folder_brings_titles_texts_features_and_items_nobody_met(tmp_path: Pa
         "items.csv: 1 items occur in no interaction; they keep a code",
         "items.csv: 1 items of the log are not in it",
         "users.csv: 1 users of the log are not in it",
-        "not read: tags.csv",
+        "not taken for part of the log: tags.csv",
     )
 
 

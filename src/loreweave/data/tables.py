@@ -40,7 +40,7 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Reading:
     users = read_table(users_path) if users_path else None
     dataset = assemble(log, roles, name=_stem(path) if path.is_file() else path.resolve().name, items=items, users=users, columns=columns)
     if others:
-        dataset = dataset.noted(f"not read: {', '.join(sorted(other.name for other in others))}")
+        dataset = dataset.noted(f"not taken for part of the log: {', '.join(sorted(other.name for other in others))}")
     found = ((log_path, log), (items_path, items), (users_path, users))
     return Reading(
         dataset,
