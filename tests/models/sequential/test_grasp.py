@@ -142,6 +142,17 @@ class TestFormula:
             torch.testing.assert_close(network.keys(), expected)
         assert torch.equal(network_of(text_keys=False).keys(), network_of(text_keys=False).items[:6])
 
+    def test_what_reads_texts_takes_smaller_steps(self) -> None:
+        """Adam's first step is as long as its rate, whatever the gradient."""
+        network = network_of(learning_rate=0.01, text_rate=0.25, dropout=0.0).train()
+        before = {name: value.detach().clone() for name, value in network.named_parameters()}
+        network.losses(torch.arange(4), 0)["ranking"].backward()
+        network.optimizers["main"].step()
+        moved = {name: (value.detach() - before[name]).abs().max().item() for name, value in network.named_parameters()}
+        assert min(moved["items"], moved["texts.of_item.weight"], moved["adapter.weight"]) > 0
+        for name, step in moved.items():
+            assert step == 0 or step == pytest.approx(0.0025 if name.startswith(("texts.", "adapter.")) else 0.01, rel=0.02), name
+
     def test_people_are_dropped_in_training_alone(self) -> None:
         for rate in (0.0, 1.0):
             network = network_of(people_dropout=rate, dropout=0.0)

@@ -55,6 +55,9 @@ class GRASPConfig(TextConfig):
     """How often in training nothing is told of the person."""
     text_keys: bool = True
     """Candidates are held against e_i + adapter(s_i); else against e_i."""
+    text_rate: float = Field(0.3, gt=0, allow_inf_nan=False)
+    """Step of all that reads texts, as a share of `learning_rate`. A map moves all items at once: at full step it learns a small log by
+    heart, by wrong texts too, before the item vectors have learnt anything."""
 
 
 class HolisticAttention(nn.Module):
@@ -174,6 +177,12 @@ class GRASPNetwork(SequenceNetwork):
         told_by_texts: Tensor = self.texts(batch, self.n_items)
         return super().inputs(batch) + told_by_texts
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        reads = [*self.texts.parameters(), *([] if self.adapter is None else self.adapter.parameters())]
+        told = {id(each) for each in reads}
+        rest = [each for each in self.parameters() if id(each) not in told]
+        return [{"params": rest}, {"params": reads, "lr": self.config.text_rate * self.config.learning_rate}]
+
     def keys(self) -> Tensor:
         return self.items if self.adapter is None else self.items + F.linear(self.texts.item, self.adapter.weight)
 
@@ -185,7 +194,7 @@ class GRASP(TextSequential):
     config_class: ClassVar[type[Config]] = GRASPConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
     retrieves: ClassVar[tuple[str, ...]] = ("item", "user")
-    knowledge_settings = ("encoder", "neighbours", "attention", "similar", "people", "people_dropout", "text_keys")
+    knowledge_settings = ("encoder", "neighbours", "attention", "similar", "people", "people_dropout", "text_keys", "text_rate")
 
     @classmethod
     def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
@@ -199,6 +208,7 @@ class GRASP(TextSequential):
             "softmax-attention": {"attention": "softmax"},
             "plain-mlp": {"attention": "none"},
             "id-keys": {"text_keys": False},
+            "full-rate": {"text_rate": 1.0},
         }
         if self.config.people and self.config.attention != "none":
             changes |= {"no-people": {"people": False}, "people-always": {"people_dropout": 0.0}}

@@ -138,7 +138,11 @@ class SequenceNetwork(nn.Module):
     @cached_property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """By name; `main` takes the steps of the training loop."""
-        return {"main": torch.optim.Adam(self.parameters(), lr=self.config.learning_rate, betas=(0.9, 0.98), fused=True)}
+        return {"main": torch.optim.Adam(self.parameter_groups(), lr=self.config.learning_rate, betas=(0.9, 0.98), fused=True)}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimizer steps: groups of parameters, with a step `lr` where it is not the `learning_rate`."""
+        return [{"params": list(self.parameters())}]
 
     def losses(self, rows: Tensor, epoch: int) -> dict[str, Tensor]:
         """The losses of some histories, int64 [b] rows of `people`, in an epoch (from 0)."""
