@@ -167,7 +167,7 @@ def test_parts_that_the_settings_switch_off_are_no_ablations() -> None:
     assert parts_of("cikgrec", triples=False, interests=False) == {"no-contrast"}
     assert not parts_of("llm-init")  # without texts it is its backbone
     of_people = Knowledge.from_records([Record(kind="user_text", user="u", text="likes heists")])
-    assert model_class("grasp").idle_settings(tribes(), of_people) == ("text_keys",)
+    assert model_class("grasp").idle_settings(tribes(), of_people) == ("text_keys", "start")
 
 
 def test_an_ablation_that_the_settings_made_already_is_left_out(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from loreweave.knowledge.records import Knowledge, Record  # noqa: E402
 from loreweave.learn.neighbours import mean_of  # noqa: E402
 from loreweave.models import load  # noqa: E402
 from loreweave.models.sequential.grasp import GRASP, GRASPNetwork, running_mean, running_softmax  # noqa: E402
+from loreweave.models.sequential.llm_init import principal_components  # noqa: E402
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
 
@@ -142,6 +143,14 @@ class TestFormula:
             torch.testing.assert_close(network.keys(), expected)
         assert torch.equal(network_of(text_keys=False).keys(), network_of(text_keys=False).items[:6])
 
+    def test_item_vectors_start_from_texts_or_at_random(self) -> None:
+        model, plain = grasp(epochs=1), grasp(epochs=1, start="random")
+        started, usual = (each._network(each.sequences, torch.Generator().manual_seed(1)).items.detach().numpy() for each in (model, plain))
+        components = principal_components(model.item_vectors, SMALL["dim"])
+        np.testing.assert_array_equal(started[:5, : components.shape[1]], components[:5])
+        np.testing.assert_array_equal(started[5:], usual[5:])  # nothing is said of f
+        assert not np.isclose(started[:5], usual[:5]).all(axis=1).any()
+
     def test_what_reads_texts_takes_smaller_steps(self) -> None:
         """Adam's first step is as long as its rate, whatever the gradient."""
         network = network_of(learning_rate=0.01, text_rate=0.25, dropout=0.0).train()
@@ -208,7 +217,7 @@ class TestSimilar:
         drawn = grasp(similar="random")
         known = Knowledge.from_records([Record(kind="user_text", user=name, text="likes wine and grapes") for name in "pqr"])
         together = drawn.score_histories({"q": ["b"], "r": ["c"], "p": ["a", "b"]}, known)
-        np.testing.assert_allclose(together[2:], drawn.score_histories({"p": ["a", "b"]}, known), rtol=1e-5)
+        np.testing.assert_allclose(together[2:], drawn.score_histories({"p": ["a", "b"]}, known), rtol=1e-5, atol=1e-6)
 
     def test_nothing_is_searched_for_where_nobody_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: Any, **__: Any) -> None:

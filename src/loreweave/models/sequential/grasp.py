@@ -11,7 +11,8 @@ of l items, for every position j:
 Dai et al., "Enhancing Sequential Recommendation with World Knowledge from Large Language Models", arXiv 2511.20177. The sigmoid is theirs:
 weights do not compete, and may all be zero, so that the ranking loss can shrink knowledge that is wrong. What its body leaves open is our
 choice (docs/methods/grasp.md): the global part is a running mean, so that a causal backbone stays causal; the person's text is dropped at
-random in training, because it was written from the whole training history, targets included.
+random in training, because it was written from the whole training history, targets included; e_i starts as the principal components of
+s_i (LLMInit); and what reads texts takes smaller steps than the rest.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ from loreweave.learn.dropout import Dropout
 from loreweave.learn.neighbours import mean_of
 from loreweave.learn.sequences import Batch, Sequences
 from loreweave.models.sequential.backbones import backbone_of
+from loreweave.models.sequential.llm_init import start_from_texts
 from loreweave.models.sequential.network import Backbone, SequenceNetwork, linear, normal
 from loreweave.models.sequential.neural import Vectors
 from loreweave.models.sequential.texts import TextConfig, TextSequential
 
-IDLE_WITHOUT = {"item_text": ("text_keys",), "user_text": ("people", "people_dropout")}
+IDLE_WITHOUT = {"item_text": ("text_keys", "start"), "user_text": ("people", "people_dropout")}
 """Settings that change nothing where there is no text of a kind."""
 
 
@@ -55,6 +57,8 @@ class GRASPConfig(TextConfig):
     """How often in training nothing is told of the person."""
     text_keys: bool = True
     """Candidates are held against e_i + adapter(s_i); else against e_i."""
+    start: Literal["texts", "random"] = "texts"
+    """Item vectors start as the principal components of the text vectors, as those of `llm-init` do, or at random."""
     text_rate: float = Field(0.3, gt=0, allow_inf_nan=False)
     """Step of all that reads texts, as a share of `learning_rate`. A map moves all items at once: at full step it learns a small log by
     heart, by wrong texts too, before the item vectors have learnt anything."""
@@ -194,7 +198,7 @@ class GRASP(TextSequential):
     config_class: ClassVar[type[Config]] = GRASPConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
     retrieves: ClassVar[tuple[str, ...]] = ("item", "user")
-    knowledge_settings = ("encoder", "neighbours", "attention", "similar", "people", "people_dropout", "text_keys", "text_rate")
+    knowledge_settings = ("encoder", "neighbours", "attention", "similar", "people", "people_dropout", "text_keys", "start", "text_rate")
 
     @classmethod
     def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
@@ -208,6 +212,7 @@ class GRASP(TextSequential):
             "softmax-attention": {"attention": "softmax"},
             "plain-mlp": {"attention": "none"},
             "id-keys": {"text_keys": False},
+            "random-start": {"start": "random"},
             "full-rate": {"text_rate": 1.0},
         }
         if self.config.people and self.config.attention != "none":
@@ -254,6 +259,8 @@ class GRASP(TextSequential):
         widths = torch.from_numpy(item), torch.from_numpy(similar), self.user_vectors.shape[1]
         texts = HolisticAttention(*widths, self.config, generator, causal=backbone.causal)
         network = GRASPNetwork(sequences, self.n_items, self.config, generator, backbone, texts)
+        if self.config.start == "texts":
+            start_from_texts(network, item)
         if self.user_vectors.shape[1]:
             network.people_texts = torch.from_numpy(self.user_vectors), torch.from_numpy(self.user_similar)
         return network
