@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,18 @@ def test_resuming_gives_what_an_uninterrupted_run_gives(tmp_path: Path, killed_i
     assert (whole.epochs, whole.value) == (resumed.epochs, resumed.value)
     before = sum(row["seconds"] - 1e-4 for row in resumed.history[:killed_in])
     assert resumed.seconds_before > max(before, whole.seconds_before)
+
+
+def test_seconds_of_all_the_runs_before_count(tmp_path: Path) -> None:
+    def validate(_: Tiny) -> float:
+        time.sleep(0.1)
+        return 0.0
+
+    for killed_in in (2, 4):
+        with pytest.raises(Killed):
+            run(5, checkpoint=tmp_path / "c", killed_in=killed_in, resume=True, validate=validate)
+    resumed, _ = run(5, checkpoint=tmp_path / "c", resume=True, validate=validate)
+    assert resumed.seconds_before > 4 * 0.1
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:

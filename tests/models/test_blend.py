@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,6 +221,17 @@ class TestSettings:
             create("blend", {"parts": [{"model": "ease", "settings": {"l3": 1}}]})
         with pytest.raises(ConfigError, match="no model is called 'easy'"):
             create("blend", {"parts": [{"model": "easy"}]})
+
+
+def test_seconds_before_are_those_of_all_parts(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resumed(model: Recommender, *arguments: Any) -> None:
+        model.seconds_before = 10.0
+        fit(model, *arguments)
+
+    fit = EASE._fit
+    monkeypatch.setattr(EASE, "_fit", resumed)
+    model = Blend(parts=[{"model": "ease"}, {"model": "popular"}, {"model": "ease", "settings": {"l2": 2.0}}]).fit(data)
+    assert 20 < (model.seconds_to_fit or 0) < 30
 
 
 def test_saved_parts_are_folders_of_their_own(data: Dataset, tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def tune(
             value = mean_metric(fitted, split.valid, metric)
             if not math.isfinite(value):
                 raise DataError(f"{model}: {metric} on validation is {value} at {point}")
-            found = {"settings": point, "value": value, "seconds": time.perf_counter() - started, "chosen": fitted.chosen_settings()}
+            seconds = fitted.seconds_before + time.perf_counter() - started
+            found = {"settings": point, "value": value, "seconds": seconds, "chosen": fitted.chosen_settings()}
             store.add(found)
             if checkpoint is not None:
                 shutil.rmtree(checkpoint, ignore_errors=True)

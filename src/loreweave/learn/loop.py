@@ -207,7 +207,7 @@ def _warn_of_failure(history: list[dict[str, float]]) -> None:
     if began(lambda rows: _falls_while_losses_fall(rows)):
         warnings.warn(
             f"epoch {epoch}: validation has fallen for {WATCHED} epochs while the losses fall; this is overfitting "
-            "(more l2, fewer layers or epochs)",
+            "(more of the model's regularisation, `l2` or `dropout`, or fewer epochs)",
             stacklevel=3,
         )
 

@@ -41,10 +41,12 @@ def nearest(
     Raises:
         MissingExtra: more than 200,000² comparisons, and faiss is not installed.
     """
+    rows, cosines = np.full((len(queries), k), -1, np.int32), np.zeros((len(queries), k), np.float32)
+    if not queries.any():
+        return rows, cosines
     able = np.flatnonzero(np.logical_and(table.any(axis=1), True if among is None else among))
     kept = np.ascontiguousarray(table if len(able) == len(table) else table[able])
     find = _exact(kept, k + 1) if len(queries) * len(kept) <= EXACT_ROWS**2 else _approximate(kept, k + 1)
-    rows, cosines = np.full((len(queries), k), -1, np.int32), np.zeros((len(queries), k), np.float32)
     block = max(1, BLOCK_CELLS // max(len(kept), 1))
     for start in range(0, len(queries), block):
         part = slice(start, min(start + block, len(queries)))
@@ -82,7 +84,7 @@ def mean_of(rows: NDArray[np.int32], table: Vectors) -> Vectors:
 def cached_nearest(table: Vectors, k: int, cache: Path, *, among: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int32], Vectors]:
     """`nearest` of a table's own rows among the others, kept in `cache` under a hash of the vectors, the mask and k."""
     digest = hashlib.blake2b(f"{table.shape} {k}".encode(), digest_size=16)
-    digest.update(table.tobytes())
+    digest.update(np.ascontiguousarray(table).data)
     digest.update(b"" if among is None else among.tobytes())
     path = cache / f"{digest.hexdigest()}.safetensors"
     if path.is_file():

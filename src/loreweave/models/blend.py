@@ -119,6 +119,7 @@ class Blend(Recommender):
         for number, part in enumerate(self.parts):
             place = None if checkpoint is None else checkpoint / _folder(number, part)
             part.fit(train, knowledge, valid, checkpoint=place, resume=resume)
+        self.seconds_before = sum(part.seconds_before for part in self.parts)
         if self.config.weights is None and valid is not None and len(valid.positives()):
             self.weights, self.metrics[f"valid_ndcg@{VALIDATION_K}"] = self._choose(valid)
 

@@ -82,10 +82,11 @@ class TestRunning:
 
 
 class TestFormula:
+    @pytest.mark.parametrize("attention", ["sigmoid", "softmax"])
     @pytest.mark.parametrize("backbone", ["sasrec", "bert4rec"])
-    def test_what_is_added_is_the_formula_written_out(self, backbone: str) -> None:
-        """As in the head of the module, token by token, in float64."""
-        network = network_of(backbone=backbone, dim=4, heads=1, dropout=0.0)
+    def test_what_is_added_is_the_formula_written_out(self, backbone: str, attention: str) -> None:
+        """As in the head of the module, token by token, in float64. A softmax competes over what a token sees, with half the weight."""
+        network = network_of(backbone=backbone, attention=attention, dim=4, heads=1, dropout=0.0)
         layer, width = network.texts, network.texts.of_user.in_features
         texts = np.random.default_rng(1).standard_normal((2, 2, width)).astype(np.float32)
         histories = [[0, 3, 5, 1], [4, 2]]  # of item 5 no text says anything
@@ -99,20 +100,19 @@ class TestFormula:
         def value(table: np.ndarray, item: int) -> np.ndarray:
             return array["of_item.weight"] @ table[item] if table[item].any() else array["no_item"][0]
 
-        def gate(person: np.ndarray, vector: np.ndarray, head: int) -> np.ndarray:
+        def weights(person: np.ndarray, vectors: np.ndarray, head: int) -> np.ndarray:
             query = array[f"query.{head}.weight"] @ person + array[f"query.{head}.bias"]
-            key = array[f"key.{head}.weight"] @ vector + array[f"key.{head}.bias"]
-            return vector / (1 + np.exp(-(query @ key) / np.sqrt(4)))
+            keys = vectors @ array[f"key.{head}.weight"].T + array[f"key.{head}.bias"]
+            scores = keys @ query / np.sqrt(4)
+            return 1 / (1 + np.exp(-scores)) if attention == "sigmoid" else len(scores) * 0.5 * np.exp(scores) / np.exp(scores).sum()
 
         for history, said_of in zip(histories, texts.astype(np.float64), strict=True):
             own, alike = (array["of_user.weight"] @ part for part in said_of)
-            for place, item in enumerate(history):
+            for place in range(len(history)):
                 seen = history[: place + 1] if backbone == "sasrec" else history
-                parts = [
-                    gate(own, value(tables[0], item), 0),
-                    gate(alike, value(tables[1], item), 1),
-                    np.mean([gate(own, value(tables[0], i), 2) + gate(own, value(tables[1], i), 2) for i in seen], axis=0),
-                ]
+                views = [np.array([value(table, item) for item in seen]) for table in tables]
+                local = [weights(person, views[head], head)[place] * views[head][place] for head, person in enumerate((own, alike))]
+                parts = [*local, np.sum([weights(own, view, 2) @ view / len(seen) for view in views], axis=0)]
                 with torch.no_grad():
                     expected.append(fuse(torch.from_numpy(np.concatenate(parts))).numpy())
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
@@ -145,7 +145,9 @@ class TestFormula:
 
     def test_item_vectors_start_from_texts_or_at_random(self) -> None:
         model, plain = grasp(epochs=1), grasp(epochs=1, start="random")
-        started, usual = (each._network(each.sequences, torch.Generator().manual_seed(1)).items.detach().numpy() for each in (model, plain))
+        networks = [each._network(each.sequences, torch.Generator().manual_seed(1)) for each in (model, plain)]
+        model._start(networks[0]), plain._start(networks[1])
+        started, usual = (each.items.detach().numpy() for each in networks)
         components = principal_components(model.item_vectors, SMALL["dim"])
         np.testing.assert_array_equal(started[:5, : components.shape[1]], components[:5])
         np.testing.assert_array_equal(started[5:], usual[5:])  # nothing is said of f
@@ -227,6 +229,15 @@ class TestSimilar:
             monkeypatch.setattr(f"loreweave.models.sequential.texts.{name}", refuse)
         known = Knowledge.from_records([Record(kind="user_text", user="p", text="likes wine")])
         assert grasp(similar="none", epochs=1).score_histories({"p": ["a"]}, known).any()
+
+
+def test_what_is_said_to_mean_nothing_without_knowledge_changes_nothing() -> None:
+    plain = fitted("grasp", epochs=3)
+    idle = set(GRASP.idle_settings(cycle(), Knowledge.none()))
+    changes = [change for name, change in GRASP().ablations().values() if name == "grasp" and set(change) <= idle]
+    assert len(changes) >= 5
+    for change in changes:
+        np.testing.assert_array_equal(fitted("grasp", epochs=3, **change).score(["p3"]), plain.score(["p3"]), str(change))
 
 
 class TestPeople:

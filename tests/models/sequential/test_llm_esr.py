@@ -96,7 +96,9 @@ def test_nobody_teaches_themselves() -> None:
 
 def test_learnt_vectors_start_as_principal_components() -> None:
     model = fitted("llm-esr", knowledge=said(), epochs=1)
-    start = model._network(model.sequences, torch.Generator().manual_seed(1)).items.detach().numpy()
+    network = model._network(model.sequences, torch.Generator().manual_seed(1))
+    model._start(network)
+    start = network.items.detach().numpy()
     components = principal_components(model.item_vectors, 16)
     np.testing.assert_array_equal(start[:5, : components.shape[1]], components[:5])
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from cycle_world import fitted, said  # noqa: E402
 from sklearn.decomposition import PCA  # noqa: E402
 
-from loreweave.models.sequential.llm_init import LLMInit, principal_components  # noqa: E402
+from loreweave.models.sequential.llm_init import FARTHEST, LLMInit, principal_components  # noqa: E402
 from loreweave.models.sequential.network import START, SequenceNetwork  # noqa: E402
 
 
@@ -46,8 +46,18 @@ def test_fewer_dimensions_than_wanted_and_none() -> None:
     assert not principal_components(np.array([[0, 0], [0.6, 0.8]], np.float32), 2).any()  # one text has no variance
 
 
+def test_texts_that_are_all_alike_but_for_one() -> None:
+    same = np.tile(unit_rows(1, 256), (1000, 1))
+    assert not principal_components(same, 64).any()  # rounding is no spread
+    same[7] = unit_rows(2, 256)[1]
+    lengths = np.linalg.norm(principal_components(same, 64), axis=1)
+    assert lengths.max() == lengths[7] == pytest.approx(FARTHEST * START * 8, rel=1e-3)
+
+
 def untrained(model: LLMInit) -> SequenceNetwork:
-    return model._network(model.sequences, torch.Generator().manual_seed(model.config.seed))
+    network = model._network(model.sequences, torch.Generator().manual_seed(model.config.seed))
+    model._start(network)
+    return network
 
 
 def test_items_start_there_and_those_without_a_text_as_usual() -> None:

@@ -362,6 +362,10 @@ class TestModels:
         without = float(model.score_histories({"person": kept})[0, 4])
         assert model.score_without(user, "e", causes[:2]) == pytest.approx(without, abs=1e-5)
 
+    def test_what_lies_before_the_window_is_no_cause(self, name: str) -> None:
+        found = fitted(name, epochs=2).explain_history(list("ee" + "dabab" * 3), "c")
+        assert {cause.key for cause in found.causes} == {"a", "b", "d"}
+
     def test_a_log_where_nothing_follows_anything_is_refused(self, name: str) -> None:
         data = dataset_of(["a", "b", "", "c"])
         if name == "bert4rec":

@@ -10,10 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from cycle_world import READERS, SMALL, cycle, fitted, said  # noqa: E402
+from cycle_world import READERS, SMALL, cycle, fitted, said, stirred  # noqa: E402
 
 from loreweave.data.dataset import Interactions  # noqa: E402
-from loreweave.errors import LoreweaveError, SavedError  # noqa: E402
+from loreweave.errors import DataError, LoreweaveError, SavedError  # noqa: E402
 from loreweave.knowledge.records import Knowledge, Record  # noqa: E402
 from loreweave.language.lsa import Lsa  # noqa: E402
 from loreweave.models import create, load  # noqa: E402
@@ -50,6 +50,19 @@ class TestReading:
         model = reader(name, Knowledge.none())
         assert (model.item_vectors.shape, model.user_vectors.shape, model.encoder) == ((6, 0), (32, 0), None)
         assert [str(one.message) for one in recwarn] == []
+
+    @pytest.mark.parametrize("kind", ["item_text", "user_text"])
+    def test_texts_without_a_word_are_named_by_their_kind(self, name: str, kind: str) -> None:
+        if kind in create(name).knowledge_kinds:
+            known = Knowledge.from_records([Record(kind=kind, text="?", **({"item": "a"} if kind == "item_text" else {"user": "p0"}))])
+            with pytest.raises(DataError, match=f"{kind}: lsa: none of 1 texts has a word in it"):
+                reader(name, known)
+
+    def test_keys_of_some_items_are_those_of_all(self, name: str) -> None:
+        network = stirred(reader(name, epochs=1).network)
+        some = torch.tensor([[5, 0], [2, 2]])
+        with torch.no_grad():
+            torch.testing.assert_close(network.keys(some), network.keys()[some])
 
     @pytest.mark.parametrize("backbone", list(BACKBONES))
     def test_every_backbone_is_that_of_the_model_of_its_name(self, name: str, backbone: str) -> None:

@@ -95,7 +95,7 @@ class SequentialRecommender(Recommender):
         return self._explained(None, item, self._occluded(self._strangers({"person": history}, knowledge), target), k)
 
     def _occluded(self, person: People, target: int) -> tuple[float, list[Cause], bool]:
-        """The score of one person, and for each item met how much lower it would be had that item not been there (all its meetings).
+        """The score of one person, and for each item it rests on how much lower it would be had that item not been there (in all places).
 
         What is left is the bias: such differences do not add up to the score.
         """
@@ -103,7 +103,7 @@ class SequentialRecommender(Recommender):
         items = person.sequences.items
         if not len(items):
             return score, [Cause("bias", None, "what the model says of somebody unknown", score)], True
-        met = np.unique(items)
+        met = np.unique(self._counted(items))
         found = np.empty(len(met), np.float32)
         for start in range(0, len(met), SCORE_BLOCK):
             gone = met[start : start + SCORE_BLOCK]
@@ -112,6 +112,10 @@ class SequentialRecommender(Recommender):
             found[start : start + SCORE_BLOCK] = self._or_popular(self._score_people(person.with_histories(without)))[:, target]
         pairs = zip(met.tolist(), (score - found).tolist(), strict=True)
         return score, [Cause("item", self.items.ids[code], self.titles[code], part) for code, part in pairs], False
+
+    def _counted(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Of a history, the oldest item first, what scores rest on."""
+        return items
 
     def score_without(self, user: Any, item: Any, causes: Sequence[Cause]) -> float:
         target = self._item_code(item)

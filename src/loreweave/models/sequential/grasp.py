@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from loreweave.config import Config
 from loreweave.data.dataset import Dataset
 from loreweave.knowledge.records import Knowledge
+from loreweave.learn.attention import attend
 from loreweave.learn.dropout import Dropout
 from loreweave.learn.neighbours import mean_of
 from loreweave.learn.sequences import Batch, Sequences
@@ -96,7 +97,7 @@ class HolisticAttention(nn.Module):
         gated = [
             self._gated(user, own, 0, where, batch),
             self._gated(users, alike, 1, where, batch),
-            running_mean(self._gated(user, own, 2, where, batch) + self._gated(user, alike, 2, where, batch), batch, causal=self.causal),
+            self._seen(user, own, alike, where, batch),
         ]
         fused: Tensor = self.fuse(torch.cat(gated, dim=1))
         return fused
@@ -130,6 +131,16 @@ class HolisticAttention(nn.Module):
             return torch.sigmoid(agreement) * values
         return 0.5 * running_softmax(agreement, batch, causal=self.causal) * values
 
+    def _seen(self, people: Tensor, own: Tensor, alike: Tensor, where: Tensor, batch: Batch) -> Tensor:
+        """What both views of all that a token may see come to, [t, d]."""
+        if self.attention != "softmax":
+            return running_mean(
+                self._gated(people, own, 2, where, batch) + self._gated(people, alike, 2, where, batch), batch, causal=self.causal
+            )
+        query = F.embedding(batch.owner, self.query[2](people))
+        views = [torch.cat([query, F.embedding(where, self.key[2](items)), F.embedding(where, items)], dim=1) for items in (own, alike)]
+        return 0.5 * (attend(views[0], batch, 1, causal=self.causal) + attend(views[1], batch, 1, causal=self.causal))
+
 
 def running_mean(x: Tensor, batch: Batch, *, causal: bool) -> Tensor:
     """At every token the mean over its history so far, itself included (over all of the history where not causal): [t, d] → [t, d].
@@ -145,7 +156,7 @@ def running_mean(x: Tensor, batch: Batch, *, causal: bool) -> Tensor:
 
 
 def running_softmax(scores: Tensor, batch: Batch, *, causal: bool) -> Tensor:
-    """Softmax weights over what a token may see, times how many that are: of mean 1 over a history. [t, 1] → [t, 1].
+    """A token's own weight of the softmax over what it may see, times how many that are: 1 where all score alike. [t, 1] → [t, 1].
 
     In logarithms, and history by history: sums over the batch would lose a history whose scores lie far below another's.
     """
@@ -187,8 +198,11 @@ class GRASPNetwork(SequenceNetwork):
         rest = [each for each in self.parameters() if id(each) not in told]
         return [{"params": rest}, {"params": reads, "lr": self.config.text_rate * self.config.learning_rate}]
 
-    def keys(self) -> Tensor:
-        return self.items if self.adapter is None else self.items + F.linear(self.texts.item, self.adapter.weight)
+    def keys(self, items: Tensor | None = None) -> Tensor:
+        learnt = super().keys(items)
+        if self.adapter is None:
+            return learnt
+        return learnt + F.linear(self.texts.item if items is None else F.embedding(items, self.texts.item), self.adapter.weight)
 
 
 class GRASP(TextSequential):
@@ -198,7 +212,7 @@ class GRASP(TextSequential):
     config_class: ClassVar[type[Config]] = GRASPConfig
     knowledge_kinds: ClassVar[tuple[str, ...]] = ("item_text", "user_text")
     retrieves: ClassVar[tuple[str, ...]] = ("item", "user")
-    knowledge_settings = ("encoder", "neighbours", "attention", "similar", "people", "people_dropout", "text_keys", "start", "text_rate")
+    knowledge_settings = ("encoder", "neighbours", "similar", "people", "people_dropout", "text_keys", "start")
 
     @classmethod
     def idle_settings(cls, train: Dataset, knowledge: Knowledge) -> tuple[str, ...]:
@@ -259,8 +273,10 @@ class GRASP(TextSequential):
         widths = torch.from_numpy(item), torch.from_numpy(similar), self.user_vectors.shape[1]
         texts = HolisticAttention(*widths, self.config, generator, causal=backbone.causal)
         network = GRASPNetwork(sequences, self.n_items, self.config, generator, backbone, texts)
-        if self.config.start == "texts":
-            start_from_texts(network, item)
         if self.user_vectors.shape[1]:
             network.people_texts = torch.from_numpy(self.user_vectors), torch.from_numpy(self.user_similar)
         return network
+
+    def _start(self, network: SequenceNetwork) -> None:
+        if self.config.start == "texts":
+            start_from_texts(network, self.item_vectors)

@@ -69,16 +69,17 @@ class LLMESRNetwork(SequenceNetwork):
         self.register_buffer("bank", torch.zeros(len(sequences), 2 * dim))
 
     def texts(self, items: Tensor) -> Tensor:
-        """ê of some items, [m, d]; the learnt flag for the mask and for items without a text."""
+        """ê of some items, [..., d]; the learnt flag for the mask and for items without a text."""
         if self.adapter is None:
-            return self.no_text.expand(len(items), -1)
+            return self.no_text[0].expand(*items.shape, -1)
         rows = F.embedding(items.clamp_max(self.n_items - 1), self.vectors)
-        silent = ~rows.any(dim=1, keepdim=True) | (items == self.n_items).unsqueeze(1)
+        silent = ~rows.any(dim=-1, keepdim=True) | (items == self.n_items).unsqueeze(-1)
         mapped: Tensor = torch.where(silent, self.no_text, self.adapter(rows))
         return mapped
 
-    def keys(self) -> Tensor:
-        return torch.cat([self.texts(torch.arange(self.n_items, device=self.device)), super().keys()], dim=1)
+    def keys(self, items: Tensor | None = None) -> Tensor:
+        every = torch.arange(self.n_items, device=self.device) if items is None else items
+        return torch.cat([self.texts(every), super().keys(items)], dim=-1)
 
     def states(self, batch: Batch) -> Tensor:
         once, where = torch.unique(batch.items, return_inverse=True)
@@ -121,6 +122,7 @@ class LLMESR(TextSequential):
         backbone = backbone_of(self.config.backbone, self.config, generator)
         alike = torch.from_numpy(self.user_neighbours.astype(np.int64))
         vectors = torch.from_numpy(self.item_vectors)
-        network = LLMESRNetwork(sequences, self.n_items, self.config, generator, backbone, vectors, alike)
+        return LLMESRNetwork(sequences, self.n_items, self.config, generator, backbone, vectors, alike)
+
+    def _start(self, network: SequenceNetwork) -> None:
         start_from_texts(network, self.item_vectors)
-        return network

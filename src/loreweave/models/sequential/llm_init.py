@@ -19,6 +19,11 @@ from loreweave.models.sequential.network import START, SequenceNetwork
 from loreweave.models.sequential.neural import Vectors
 from loreweave.models.sequential.texts import TextConfig, TextSequential
 
+NO_SPREAD = 1e-5
+"""Standard deviation below which text vectors, of unit length, are alike but for rounding."""
+FARTHEST = 3.0
+"""How far from the middle an item may start, in typical distances: one text unlike all the others must not start at any distance."""
+
 
 class LLMInitConfig(TextConfig):
     """Settings of LLMInit."""
@@ -36,9 +41,10 @@ class LLMInit(TextSequential):
 
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
         backbone = backbone_of(self.config.backbone, self.config, generator)
-        network = SequenceNetwork(sequences, self.n_items, self.config, generator, backbone)
+        return SequenceNetwork(sequences, self.n_items, self.config, generator, backbone)
+
+    def _start(self, network: SequenceNetwork) -> None:
         start_from_texts(network, self.item_vectors)
-        return network
 
 
 def start_from_texts(network: SequenceNetwork, vectors: Vectors) -> None:
@@ -52,7 +58,8 @@ def start_from_texts(network: SequenceNetwork, vectors: Vectors) -> None:
 def principal_components(vectors: Vectors, dim: int) -> Vectors:
     """Text vectors [n, D] in at most `dim` dimensions, float32: components of largest variance, of standard deviation `START` over all.
 
-    Rows of zero stay zero; [n, 0] where no row says anything.
+    Rows of zero stay zero, and so do all where the texts are alike; no row is longer than `FARTHEST` usual ones. [n, 0] where no row says
+    anything.
     """
     told = vectors.any(axis=1)
     found = np.zeros((len(vectors), min(dim, vectors.shape[1])), dtype=np.float32)
@@ -60,5 +67,8 @@ def principal_components(vectors: Vectors, dim: int) -> Vectors:
         centred = vectors[told] - vectors[told].mean(axis=0)
         values, directions = np.linalg.eigh(centred.T @ centred)
         placed = centred @ directions[:, np.argsort(-values, kind="stable")[: found.shape[1]]]
-        found[told] = placed * np.float32(START / max(float(placed.std()), 1e-12))
+        spread = float(placed.std())
+        if spread > NO_SPREAD:
+            length = np.linalg.norm(placed, axis=1, keepdims=True) / (spread * placed.shape[1] ** 0.5)
+            found[told] = placed * (START / spread) / np.maximum(length / FARTHEST, 1.0)
     return found

@@ -121,9 +121,9 @@ class SequenceNetwork(nn.Module):
         found = F.embedding(batch.items.clamp_max(self.n_items - 1), self.items)
         return torch.where((batch.items == self.n_items).unsqueeze(1), self.mask, found)
 
-    def keys(self) -> Tensor:
-        """What states are held against: float [n_items, d]."""
-        return self.items
+    def keys(self, items: Tensor | None = None) -> Tensor:
+        """What states are held against: float [n_items, d], or [..., d] of some items."""
+        return self.items if items is None else F.embedding(items, self.items)
 
     def states(self, batch: Batch) -> Tensor:
         """A state for every token, float [t, d]."""
@@ -176,21 +176,21 @@ class SequenceNetwork(nn.Module):
 
     def ranking(self, queries: Tensor, target: Tensor, people: Tensor) -> Tensor:
         """The ranking loss of states float32 [t, d], whose right items are int64 [t]; `people` int64 [t] are whose they are."""
-        kind, keys = self.config.loss, self.keys()
+        kind = self.config.loss
         if kind == "softmax":
             if self.n_items <= FULL_SOFTMAX_ITEMS:
-                return losses.softmax(queries, keys, target, 1.0)
+                return losses.softmax(queries, self.keys(), target, 1.0)
             sample, place, log_q = self.sampler.draw(target.cpu(), self.config.sampled_items, self.generator)
-            return losses.softmax(queries, keys[sample.to(self.device)], place.to(self.device), 1.0, log_q=log_q.to(self.device))
+            return losses.softmax(queries, self.keys(sample.to(self.device)), place.to(self.device), 1.0, log_q=log_q.to(self.device))
         if kind == "bce":
             drawn = self.unmet.draw(people.cpu(), self.generator).to(self.device)
-            right, wrong = F.embedding(torch.stack([target, drawn]), keys)  # one lookup: its gradient is as large as the catalogue
+            right, wrong = self.keys(torch.stack([target, drawn]))  # one lookup: its gradient is as large as the catalogue
             return losses.bce((queries * right).sum(dim=1), (queries * wrong).sum(dim=1, keepdim=True))
-        right = (queries * F.embedding(target, keys)).sum(dim=1)
+        right = (queries * self.keys(target)).sum(dim=1)
         drawn = torch.randint(self.n_items, (self.config.negatives,), generator=self.generator).to(self.device)
         share = self.config.negatives / max(self.n_items - 1, self.config.negatives)
         power = losses.gbce_power(share, self.config.calibration)
-        wrong = (queries @ keys[drawn].T).masked_fill(target.unsqueeze(1) == drawn, -torch.inf)  # no item is its own negative
+        wrong = (queries @ self.keys(drawn).T).masked_fill(target.unsqueeze(1) == drawn, -torch.inf)  # no item is its own negative
         return losses.bce(right, wrong, power=power)
 
     @cached_property

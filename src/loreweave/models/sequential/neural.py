@@ -45,6 +45,9 @@ class NeuralSequential(TrainedByEpochs, SequentialRecommender):
     def _network(self, sequences: Sequences, generator: torch.Generator) -> SequenceNetwork:
         """An untrained network for these histories. Called again when a saved model is loaded, with what `_load_parts` read."""
 
+    def _start(self, network: SequenceNetwork) -> None:
+        """Where training starts from, beyond what the network drew."""
+
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
         """Read what the model takes of knowledge, before the network is made; what a checkpoint must agree on beyond settings and log."""
         return {}
@@ -54,7 +57,9 @@ class NeuralSequential(TrainedByEpochs, SequentialRecommender):
         order.update(self.sequences.indptr.tobytes())
         read = {**self._read(train, knowledge), "order": order.hexdigest()}
         generator = torch.Generator().manual_seed(self.config.seed)
-        network = self._network(self.sequences, generator).to(device())
+        network = self._network(self.sequences, generator)
+        self._start(network)
+        network = network.to(device())
         if not len(network.people):
             raise DataError(f"{train.name}: nobody met two items, so nothing follows anything; a sequential model has nothing to learn")
 
@@ -71,6 +76,9 @@ class NeuralSequential(TrainedByEpochs, SequentialRecommender):
         with torch.no_grad():
             self.keys: Vectors = network.keys().float().cpu().numpy()
         self.states = self._read_histories(self._fitted(np.arange(self.n_users, dtype=np.int32)))
+
+    def _counted(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
+        return items[-self.network.longest :]
 
     def _read_histories(self, people: People) -> Vectors:
         """The state after each history, float32 [b, d]; zero for an empty one."""

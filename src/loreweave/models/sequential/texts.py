@@ -16,7 +16,7 @@ from pydantic import Field
 
 from loreweave.data.dataset import Dataset
 from loreweave.data.vocabulary import Codes, Vocabulary
-from loreweave.errors import LoreweaveError
+from loreweave.errors import DataError, LoreweaveError
 from loreweave.files import cache_folder
 from loreweave.knowledge.records import Knowledge
 from loreweave.language.base import TextEncoder
@@ -44,6 +44,14 @@ class TextConfig(BERT4RecConfig):
     """N: how many most similar items an item has, and people a person."""
 
 
+def _encoded(encoder: TextEncoder, texts: Sequence[str], kind: str) -> Vectors:
+    """The vectors of texts; what is wrong with them names their kind."""
+    try:
+        return encoder.encode(texts)
+    except DataError as error:
+        raise DataError(f"{kind}: {error}") from None
+
+
 class TextSequential(NeuralSequential):
     """A sequence network that reads texts about items and, where `user_text` is among its kinds, about people.
 
@@ -66,10 +74,10 @@ class TextSequential(NeuralSequential):
         self.encoder = None
         self.item_vectors, self.user_vectors = np.zeros((self.n_items, 0), np.float32), np.zeros((self.n_users, 0), np.float32)
         if any(items):
-            self.item_vectors = self._encoder().encode(items)
+            self.item_vectors = _encoded(self._encoder(), items, "item_text")
         if any(users):  # by an encoder of their own: one that is fitted on what it reads (LSA) keeps the words of both
             self.encoder = self._encoder()
-            self.user_vectors = self.encoder.encode(users)
+            self.user_vectors = _encoded(self.encoder, users, "user_text")
         self.item_neighbours = self._retrieved("item", self.item_vectors, self.candidate_mask())
         self.user_neighbours = self._retrieved("user", self.user_vectors, np.diff(self.history.indptr) > 0)
         self.user_similar = mean_of(self.user_neighbours, self.user_vectors)
