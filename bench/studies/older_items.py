@@ -1,6 +1,6 @@
 """What GRASP's two settings against wrong texts do, on amazon-fashion without anybody's newest item: how they were chosen.
 
-    python bench/studies/older_items.py [--seeds 4] [--newest 1] [--out runs/older_items]
+    python bench/studies/older_items.py [--seeds 3] [--newest 1] [--out runs/older_items]
 
 Needs $LOREWEAVE_DATA. From every history the newest item (--newest 2: two) is taken away, so that the test part of the data is not looked
 at; what is left is compared as any data set is: leave-last-out, full ranking, epochs chosen on validation. Rows: the backbone, and GRASP
@@ -27,7 +27,7 @@ ARMS = ("real", "noised-50")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="sasrec")
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--newest", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/older_items"))
     arguments = parser.parse_args()
