@@ -33,11 +33,19 @@ def brute(queries: np.ndarray, table: np.ndarray, k: int, among: np.ndarray, own
     return rows, cosines
 
 
-@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 99), st.booleans(), st.booleans(), st.sampled_from([1, 7, 10**6]))
-def test_against_brute_force(n: int, k: int, seed: int, some: bool, themselves: bool, cells: int) -> None:
+@given(
+    st.integers(1, 30),
+    st.integers(1, 9),
+    st.integers(1, 12),
+    st.integers(0, 99),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 7, 10**6]),
+)
+def test_against_brute_force(n: int, asking: int, k: int, seed: int, some: bool, themselves: bool, cells: int) -> None:
     table = table_of(n, 8, seed)
     among = np.random.default_rng(seed).random(n) < 0.6 if some else np.ones(n, bool)
-    queries = table if themselves else table_of(9, 8, seed + 1)
+    queries = table if themselves else table_of(asking, 8, seed + 1)
     own = np.arange(n) if themselves else None
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(neighbours, "BLOCK_CELLS", cells)

@@ -44,14 +44,17 @@ def nearest(
     rows, cosines = np.full((len(queries), k), -1, np.int32), np.zeros((len(queries), k), np.float32)
     if not queries.any():
         return rows, cosines
-    able = np.flatnonzero(np.logical_and(table.any(axis=1), True if among is None else among))
-    kept = np.ascontiguousarray(table if len(able) == len(table) else table[able])
-    find = _exact(kept, k + 1) if len(queries) * len(kept) <= EXACT_ROWS**2 else _approximate(kept, k + 1)
+    able = np.logical_and(table.any(axis=1), True if among is None else among)
+    exact = len(queries) * np.count_nonzero(able) <= EXACT_ROWS**2
+    # Of a few queries, to look at every row costs less than to copy those that are able.
+    whole = able.all() or (exact and len(queries) * np.count_nonzero(~able) < len(table))
+    kept, place_of = (np.ascontiguousarray(table), np.arange(len(table))) if whole else (table[able], np.flatnonzero(able))
+    find = _exact(kept, k + 1, able[place_of]) if exact else _approximate(kept, k + 1)
     block = max(1, BLOCK_CELLS // max(len(kept), 1))
     for start in range(0, len(queries), block):
         part = slice(start, min(start + block, len(queries)))
         place, cosine = find(queries[part])
-        found = np.where(place >= 0, able[place] if len(able) else -1, -1)
+        found = np.where(place >= 0, place_of[place] if len(kept) else -1, -1)
         silent = np.asarray(~queries[part].any(axis=1))
         barred = (found < 0) | silent[:, None]
         if own is not None:
@@ -101,16 +104,18 @@ def cached_nearest(table: Vectors, k: int, cache: Path, *, among: NDArray[np.boo
     return rows, cosines
 
 
-def _exact(table: Vectors, k: int) -> Callable[[Vectors], tuple[NDArray[np.int64], Vectors]]:
+def _exact(table: Vectors, k: int, able: NDArray[np.bool_]) -> Callable[[Vectors], tuple[NDArray[np.int64], Vectors]]:
     k = min(k, len(table))
 
     def find(queries: Vectors) -> tuple[NDArray[np.int64], Vectors]:
         cosines = queries @ table.T
+        cosines[:, ~able] = -np.inf
         place = np.argpartition(-cosines, k - 1, axis=1)[:, :k] if 0 < k < len(table) else np.tile(np.arange(k), (len(queries), 1))
         place = np.sort(place, axis=1)
         value = np.take_along_axis(cosines, place, 1)
         order = np.argsort(-value, axis=1, kind="stable")
-        return np.take_along_axis(place, order, 1), np.take_along_axis(value, order, 1)
+        place, value = np.take_along_axis(place, order, 1), np.take_along_axis(value, order, 1)
+        return np.where(np.isfinite(value), place, -1), value
 
     return find
 
