@@ -18,7 +18,7 @@ import statistics
 from pathlib import Path
 
 from loreweave import compare, data
-from loreweave.knowledge.templates import item_texts
+from loreweave.knowledge.templates import Templates
 
 ROWS = {"random start, full steps": ("random", 1.0), "random start": ("random", 0.3), "full steps": ("texts", 1.0), "both": ("texts", 0.3)}
 ARMS = ("real", "noised-50")
@@ -43,7 +43,7 @@ def main() -> None:
         log,
         {backbone: backbone, **dict.fromkeys(ROWS, "grasp")},
         arguments.out / f"{backbone}-{arguments.newest}",
-        knowledge=item_texts(log),
+        knowledge=Templates(),
         how="leave_last_out",
         seeds=range(1, arguments.seeds + 1),
         noise=[0.5],
