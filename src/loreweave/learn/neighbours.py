@@ -105,6 +105,7 @@ def cached_nearest(table: Vectors, k: int, cache: Path, *, among: NDArray[np.boo
 
 
 def _exact(table: Vectors, k: int, able: NDArray[np.bool_]) -> Callable[[Vectors], tuple[NDArray[np.int64], Vectors]]:
+    """Of each query the k `able` rows of largest inner product, and the products; −1 and −inf where there are fewer."""
     k = min(k, len(table))
 
     def find(queries: Vectors) -> tuple[NDArray[np.int64], Vectors]:

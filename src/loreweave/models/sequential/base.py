@@ -103,7 +103,7 @@ class SequentialRecommender(Recommender):
         items = person.sequences.items
         if not len(items):
             return score, [Cause("bias", None, "what the model says of somebody unknown", score)], True
-        met = np.unique(self._counted(items))
+        met = np.unique(self._read_of(person.sequences).items)
         found = np.empty(len(met), np.float32)
         for start in range(0, len(met), SCORE_BLOCK):
             gone = met[start : start + SCORE_BLOCK]
@@ -113,9 +113,9 @@ class SequentialRecommender(Recommender):
         pairs = zip(met.tolist(), (score - found).tolist(), strict=True)
         return score, [Cause("item", self.items.ids[code], self.titles[code], part) for code, part in pairs], False
 
-    def _counted(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Of a history, the oldest item first, what scores rest on."""
-        return items
+    def _read_of(self, histories: Sequences) -> Sequences:
+        """What of the histories scores rest on."""
+        return histories
 
     def score_without(self, user: Any, item: Any, causes: Sequence[Cause]) -> float:
         target = self._item_code(item)

@@ -77,12 +77,12 @@ class NeuralSequential(TrainedByEpochs, SequentialRecommender):
             self.keys: Vectors = network.keys().float().cpu().numpy()
         self.states = self._read_histories(self._fitted(np.arange(self.n_users, dtype=np.int32)))
 
-    def _counted(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
-        return items[-self.network.longest :]
+    def _read_of(self, histories: Sequences) -> Sequences:
+        return histories.newest(self.network.longest)
 
     def _read_histories(self, people: People) -> Vectors:
         """The state after each history, float32 [b, d]; zero for an empty one."""
-        sequences = people.sequences.newest(self.network.longest)
+        sequences = self._read_of(people.sequences)
         found = np.zeros((len(sequences), self.keys.shape[1]), dtype=np.float32)
         rows = np.flatnonzero(sequences.lengths)
         rows = rows[np.argsort(-sequences.lengths[rows], kind="stable")]  # like lengths together

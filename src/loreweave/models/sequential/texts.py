@@ -44,7 +44,7 @@ class TextConfig(BERT4RecConfig):
     """N: how many most similar items an item has, and people a person."""
 
 
-def _encoded(encoder: TextEncoder, texts: Sequence[str], kind: str) -> Vectors:
+def _vectors_of(encoder: TextEncoder, texts: Sequence[str], kind: str) -> Vectors:
     """The vectors of texts; what is wrong with them names their kind."""
     try:
         return encoder.encode(texts)
@@ -74,10 +74,10 @@ class TextSequential(NeuralSequential):
         self.encoder = None
         self.item_vectors, self.user_vectors = np.zeros((self.n_items, 0), np.float32), np.zeros((self.n_users, 0), np.float32)
         if any(items):
-            self.item_vectors = _encoded(self._encoder(), items, "item_text")
+            self.item_vectors = _vectors_of(self._encoder(), items, "item_text")
         if any(users):  # by an encoder of their own: one that is fitted on what it reads (LSA) keeps the words of both
             self.encoder = self._encoder()
-            self.user_vectors = _encoded(self.encoder, users, "user_text")
+            self.user_vectors = _vectors_of(self.encoder, users, "user_text")
         self.item_neighbours = self._retrieved("item", self.item_vectors, self.candidate_mask())
         self.user_neighbours = self._retrieved("user", self.user_vectors, np.diff(self.history.indptr) > 0)
         self.user_similar = mean_of(self.user_neighbours, self.user_vectors)
