@@ -34,6 +34,16 @@ def test_the_public_names_need_neither_torch_nor_plots() -> None:
     assert run(code).split() == []
 
 
+@pytest.mark.parametrize("model", ["lightgcn", "cikgrec", "sasrec", "grasp", "blend"])
+def test_without_torch_a_neural_model_says_what_to_install(model: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        f"from loreweave.cli import main; sys.argv = ['loreweave', 'fit', 'no.csv', '--out', 'm', '--model', {model!r}]; sys.exit(main())"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (2, "error: this needs 'torch', which is not installed: pip install 'loreweave[neural]'\n")
+
+
 @pytest.mark.parametrize(
     "name", ["read", "split", "simulate", "create", "load", "compare", "tune", "k_core", "at_least", "from_frame", "inspect"]
 )

@@ -223,22 +223,29 @@ def test_compare_prints_a_table_and_where_the_report_is(run: Run, films: Path, t
     assert str(tmp_path / "r" / "report.html") in ran.out.replace("\n", "")
 
 
-def test_a_fit_that_was_stopped_goes_on_to_the_same_result(run: Run, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+LIGHT = {"dim": 4, "epochs": 6, "batch_size": 256}
+BLEND = f"blend.parts=[{{model='popular'}},{{model='lightgcn',settings={{{','.join(f'{key}={value}' for key, value in LIGHT.items())}}}}}]"
+
+
+@pytest.mark.parametrize("settings", [("lightgcn", *(f"{key}={value}" for key, value in LIGHT.items())), ("blend", BLEND)])
+@pytest.mark.parametrize("stage", ["choose", "refit"])
+def test_a_fit_that_was_stopped_goes_on_to_the_same_result(
+    run: Run, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], stage: str
+) -> None:
     pytest.importorskip("torch")
     from loreweave.learn import checkpoint
 
-    small = ("--model", "lightgcn", "--set", "dim=4", "--set", "epochs=6", "--set", "batch_size=256", "--knowledge", "none")
+    small = ("--model", settings[0], *(word for each in settings[1:] for word in ("--set", each)), "--knowledge", "none")
     assert run("fit", films, *small, "--out", tmp_path / "whole").code == 0
-    save, calls = checkpoint.save, []
+    save = checkpoint.save
 
-    def stop_after_the_third(*arguments: Any, **named: Any) -> None:
-        save(*arguments, **named)
-        calls.append(1)
-        if len(calls) == 3:
+    def stop_after_the_first(folder: Path, *arguments: Any) -> None:
+        save(folder, *arguments)
+        if stage in folder.parts:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "save", stop_after_the_third)
+        patched.setattr(checkpoint, "save", stop_after_the_first)
         stopped = run("fit", films, *small, "--out", tmp_path / "stopped")
     assert stopped.code == 130
     assert not (tmp_path / "stopped").exists()

@@ -255,4 +255,4 @@ def test_real_data_have_the_counts_of_their_publishers(name: str) -> None:
     cut = data.split(log)
     assert cut.how == seen["split"]
     assert len(cut.test) == test
-    assert len(cut.train.interactions) + len(cut.valid) + len(cut.test) + cut.counts["rows left out"] == interactions
+    assert len(cut.refit.interactions) + len(cut.test) + cut.counts["rows left out"] == interactions

@@ -39,7 +39,7 @@ def test_leave_last_out_by_time() -> None:
     assert pairs(cut.test, dataset) == ["aw", "bx"]
     # w was met by nobody else; b has no validation (2 items), c no test (1 item)
     assert nonzero(cut) == {"test items never seen in train": 1, "users without test": 1, "users without validation": 2}
-    assert pairs(cut.refit.interactions, dataset) == ["ax", "az", "by", "cx", "ay"]
+    assert pairs(cut.refit.interactions, dataset) == ["ax", "ay", "az", "by", "cx"]
 
 
 def test_ties_keep_file_order_and_are_counted() -> None:
@@ -70,6 +70,23 @@ def test_an_item_met_before_is_no_target() -> None:
     assert cut.counts["test rows of items already in train, left out"] == 1
     with pytest.raises(DataError, match="leaves nothing to test"):
         data.split(log(user=[*"aa"], item=[*"xx"], time=[1, 2]))
+
+
+def test_an_item_met_again_is_no_target_of_validation_and_stays_in_the_refit() -> None:
+    dataset = log(user=[*"aaaab"], item=[*"xyxzx"], time=[1, 2, 3, 4, 1])
+    cut = data.split(dataset)
+    assert [pairs(part, dataset) for part in (cut.train.interactions, cut.valid, cut.test)] == [["ax", "ay", "bx"], [], ["az"]]
+    assert pairs(cut.refit.interactions, dataset) == ["ax", "ay", "ax", "bx"]
+    assert cut.counts["validation rows of items already in train, in the refit alone"] == 1
+    assert cut.counts["rows left out"] == 0
+
+
+@pytest.mark.parametrize("how", ["ratio", "leave_last_out", "global_time", "cold_items"])
+def test_the_refit_has_the_order_of_the_file(how: str) -> None:
+    dataset = log(user=[*"aaaaaaaabbbb"], item=[*"stuvwxyzstuv"], time=[1] * 12)
+    cut = data.split(dataset, how)
+    rows = [pair for pair in pairs(dataset.interactions, dataset) if pair not in pairs(cut.test, dataset)]
+    assert pairs(cut.refit.interactions, dataset) == rows
 
 
 def test_global_time_cuts_the_calendar() -> None:
@@ -189,7 +206,13 @@ def test_what_holds_for_any_log(how: str, drawn: list[tuple[int, int, float, int
     assert kept == [mine.extra["row"].to_list() for mine in (again.train.interactions, again.valid, again.test) if mine.extra is not None]
     flat = [row for rows_ in kept for row in rows_]
     assert len(flat) == len({*flat})
-    assert len(flat) + cut.counts["rows left out"] == len(dataset.interactions)
+    refit = cut.refit.interactions.extra["row"].to_list()
+    assert refit == sorted(refit)
+    assert {*kept[0], *kept[1]} <= {*refit}
+    assert not {*kept[2]} & {*refit}
+    assert len(refit) + len(kept[2]) + cut.counts["rows left out"] == len(dataset.interactions)
+    again_met = len(refit) - len(kept[0]) - len(kept[1])
+    assert again_met == cut.counts["validation rows of items already in train, in the refit alone"]
     for held, before in ((cut.valid, cut.train.interactions), (cut.test, cut.refit.interactions)):
         assert (held.value > 0).all()
         before = before.positives()  # what was met and not wanted may be wanted later

@@ -201,6 +201,24 @@ def test_a_loss_that_is_not_finite_says_where(bad: float) -> None:
         train(module, {"main": torch.optim.SGD(module.parameters(), lr=0.1)}, 10, Schedule(3, 4), generator, losses)
 
 
+def test_parameters_that_the_last_step_spoilt_are_not_kept(tmp_path: Path) -> None:
+    """Their loss would be seen in the next epoch alone, when the checkpoint is written over."""
+    module, generator = Tiny(), torch.Generator().manual_seed(0)
+    calls = iter(range(100))
+
+    def losses(rows: Tensor, epoch: int) -> dict[str, Tensor]:
+        steep = 1e38 if next(calls) == 5 else 1.0
+        return {"ranking": (module.weight - module.weight.detach()).sum() * steep}  # 0, and steep
+
+    optimizers = {"main": torch.optim.SGD(module.parameters(), lr=1e3)}
+    with pytest.raises(LoreweaveError, match="infinite or NaN in the last step of epoch 2; lower the learning rate"):
+        train(module, optimizers, 10, Schedule(3, 4), generator, losses, checkpoint=tmp_path / "c")
+    found = checkpoints.load(tmp_path / "c", module, optimizers, generator)
+    assert found is not None
+    assert found[1]["epochs"] == 1
+    assert module.weight.isfinite().all()
+
+
 def warnings_of(name: str, values: list[float], valid: list[float] | None = None) -> list[str]:
     """What is said when a loss takes these values over the epochs."""
     module = Tiny()

@@ -57,13 +57,14 @@ class TestOf:
     @given(
         st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2), st.sampled_from([0.0, 1.0])), min_size=1, max_size=20),
         st.sampled_from(["time", "order", "both"]),
+        st.integers(1, 20),
     )
-    def test_what_leave_last_out_holds_out_comes_next(self, rows: list[tuple[int, int, int, float]], clock: str) -> None:
-        """Every row has an item of its own, so that nothing held out was met before."""
+    def test_what_leave_last_out_holds_out_comes_next(self, rows: list[tuple[int, int, int, float]], clock: str, n_items: int) -> None:
+        """Up to the test the refit's histories are whole; where no item is met again, train's are whole up to the validation."""
         user, time, order, value = (np.array(column) for column in zip(*rows, strict=True))
         log = Interactions(
             user,
-            np.arange(len(rows)),
+            np.arange(len(rows)) % n_items,
             value=value.astype(np.float32),
             time=None if clock == "order" else time,
             order=None if clock == "time" else order.astype(np.int32),
@@ -74,10 +75,12 @@ class TestOf:
             parts = split(data, "leave_last_out")
         except DataError:
             return  # nobody has two positives
-        train = lists(Sequences.of(parts.train))
+        train, refit = lists(Sequences.of(parts.train)), lists(Sequences.of(parts.refit))
         for person, history in enumerate(whole):
             held_out = [part.item[part.user == person].tolist() for part in (parts.valid, parts.test)]
-            assert train[person] + held_out[0] + held_out[1] == history
+            assert refit[person] == (history[:-1] if len(history) > 1 else history)
+            if len({*history}) == len(history):
+                assert train[person] + held_out[0] + held_out[1] == history
 
 
 class TestSequences:

@@ -78,7 +78,7 @@ def fit(
     out = out.absolute()
     check_replaceable(out, "model")
     for name in STAGES:
-        check_replaceable(_checkpoint(out, name), "checkpoint")
+        _check_checkpoint(_checkpoint(out, name))
     log = inputs.Log(data, format, column or (), min_value, k_core, file_order)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
@@ -166,6 +166,18 @@ def _seeded(name: str, seed: int) -> dict[str, Any]:
 def _checkpoint(out: Path, stage: str) -> Path:
     """Beside the model's folder, which is replaced as a whole when the fit is done."""
     return out.with_name(f"{out.name}.checkpoints") / stage
+
+
+def _check_checkpoint(folder: Path) -> None:
+    """See that there is nothing but a checkpoint, or a blend's folder of them, one a part."""
+    from loreweave.files import check_replaceable
+
+    if folder.is_dir() and not (folder / "manifest.json").exists():
+        for part in folder.iterdir():
+            if not part.name.startswith("."):  # what a writer that was killed left behind
+                _check_checkpoint(part)
+    else:
+        check_replaceable(folder, "checkpoint")
 
 
 def _remove_checkpoints(out: Path) -> None:

@@ -139,11 +139,7 @@ def explain(
     rows = [(f"{cause.contribution:+.4g}", cause.kind, cause.text, cause.key) for cause in why.causes]
     columns = ("contribution", "kind", "cause", "id")
     print_table(columns, rows, title=f"{fitted.name}: {why.title}, score {why.score:.4g}", right=("contribution",))
-    print(
-        "The contributions of all causes add up to the score."
-        if why.exact
-        else "First-order contributions (gradients); they need not add up."
-    )
+    print("The contributions of all causes add up to the score." if why.exact else "The contributions need not add up to the score.")
 
 
 class Person:

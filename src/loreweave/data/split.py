@@ -21,6 +21,8 @@ class Split:
         seed: of whatever was drawn.
         settings: the options it was made with.
         counts: what was left out or tied, by name (for example `test items never seen in train`).
+        before_test: all rows that may be learnt from before test is looked at, in the order of the log: train, validation, and rows of
+            the validation part that nobody is asked for, because their item was met before. None: train followed by `valid`.
     """
 
     train: Dataset
@@ -30,11 +32,13 @@ class Split:
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    before_test: Interactions | None = None
 
     @cached_property
     def refit(self) -> Dataset:
-        """Train and validation together: what the chosen settings are fitted on before test is looked at."""
-        return self.train.with_interactions(concatenate(self.train.interactions, self.valid))
+        """Train and validation together (`before_test`): what the chosen settings are fitted on before test is looked at."""
+        rows = concatenate(self.train.interactions, self.valid) if self.before_test is None else self.before_test
+        return self.train.with_interactions(rows)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -41,8 +41,9 @@ def split(dataset: Dataset, how: str | None = None, *, seed: int = 1, **options:
         options: `test` and `valid`, shares, where the way has them: `global_time` (0.2, 0.1), `ratio` (0.2), `cold_items` (0.2).
 
     Held-out parts hold positives alone: a negative (value 0 or less) stays in train, or, where it came later than what was held out, is
-    left out. A held-out interaction whose item its user already met in train (for test: in train or validation) is left out, because seen
-    items are never recommended. `Split.counts` says how many of each.
+    left out. A held-out interaction whose item its user already met in train (for test: in train or validation) is no target, because seen
+    items are never recommended; one of the validation part stays in `Split.refit`, so that histories are whole there. `Split.counts` says
+    how many of each.
 
     Raises:
         ConfigError: no such way, or a share outside (0, 1).
@@ -63,18 +64,19 @@ def split(dataset: Dataset, how: str | None = None, *, seed: int = 1, **options:
     cut = WAYS[how](dataset, np.random.default_rng(seed), **options)
     counts = dict(cut.counts)
     pairs, positive = _pairs(dataset), _positive(log)
-    valid, counts["validation rows of items already in train, left out"] = _unmet(pairs, cut.valid, cut.train & positive)
+    valid, counts["validation rows of items already in train, in the refit alone"] = _unmet(pairs, cut.valid, cut.train & positive)
     test, counts["test rows of items already in train, left out"] = _unmet(pairs, cut.test, (cut.train & positive) | valid)
     if not cut.train.any() or not test.any():
         raise DataError(f"{dataset.name}: the split {how} leaves nothing to {'test' if cut.train.any() else 'train on'}; choose another")
-    known = cut.train | valid
+    known = cut.train | cut.valid
     counts["rows left out"] = int((~(known | test)).sum())
     counts["test items never seen in train"] = _strangers(log.item, test, known)
     counts["test users never seen in train"] = _strangers(log.user, test, known)
     counts["users without test"] = len(np.setdiff1d(log.user, log.user[test]))
     counts["users without validation"] = len(np.setdiff1d(log.user[cut.train], log.user[valid]))
     rest = log if log.extra is None or "part" not in log.extra.columns else _without_part(log)
-    return Split(dataset.with_interactions(rest.take(cut.train)), rest.take(valid), rest.take(test), how, seed, dict(options), counts)
+    train = dataset.with_interactions(rest.take(cut.train))
+    return Split(train, rest.take(valid), rest.take(test), how, seed, dict(options), counts, rest.take(known))
 
 
 def default_split(dataset: Dataset) -> str:

@@ -22,6 +22,7 @@ from loreweave.progress import track
 Losses = Mapping[str, Tensor]
 WATCHED = 5
 """Epochs that a sign of failure must last before it is warned of."""
+WHAT_TO_DO = "lower the learning rate or the loss's weight (the checkpoint of the epoch before, where one was asked for, stands)"
 FLAT = 1e-3
 """A contrastive loss that moves by less than this share of itself stands still. Sampled negatives alone move it by a third of that."""
 
@@ -82,7 +83,7 @@ def train(
         identity: what a checkpoint must agree on to be continued (settings, fingerprint of the data).
 
     Raises:
-        LoreweaveError: a loss is NaN or infinite; says in which epoch and batch.
+        LoreweaveError: a loss is NaN or infinite, and it says in which epoch and batch; or an epoch's last step left such a parameter.
         SavedError: the checkpoint is damaged, of other settings or data, or has more epochs than the schedule.
     """
     run, best, first, begun = Trained(0, None), None, 0, time.perf_counter()
@@ -110,6 +111,8 @@ def train(
         if after_epoch is not None:
             row |= after_epoch(epoch)
             _refuse_infinite(row, f"epoch {epoch + 1}")
+        if not all(parameter.isfinite().all() for parameter in module.parameters()):  # its loss would be seen in the next epoch
+            raise LoreweaveError(f"parameters became infinite or NaN in the last step of epoch {epoch + 1}; {WHAT_TO_DO}")
         row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 4), **row}
         if validate is None:
             run.epochs = epoch + 1
@@ -168,10 +171,7 @@ def _one_epoch(
 def _refuse_infinite(values: Mapping[str, float], when: str) -> None:
     for name, value in values.items():
         if not math.isfinite(value):
-            raise LoreweaveError(
-                f"the loss {name!r} became {value} in {when}; lower the learning rate or its weight (the checkpoint of the epoch before, "
-                "where one was asked for, stands)"
-            )
+            raise LoreweaveError(f"the loss {name!r} became {value} in {when}; {WHAT_TO_DO}")
 
 
 def _out_of_patience(run: Trained, schedule: Schedule) -> bool:

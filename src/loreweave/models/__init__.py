@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loreweave.config import build
-from loreweave.errors import ConfigError, SavedError
+from loreweave.errors import ConfigError, SavedError, require
 from loreweave.files import read_manifest
 from loreweave.models.base import Recommender
 
@@ -46,7 +46,11 @@ def model_class(name: str) -> type[Recommender]:
     if name not in MODELS:
         raise ConfigError(f"no model is called {name!r}; there are: {', '.join(MODELS)}")
     module, _, attribute = MODELS[name].partition(":")
-    loaded: type[Recommender] = getattr(importlib.import_module(module), attribute)
+    try:
+        loaded: type[Recommender] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError:
+        require("torch", "neural")
+        raise
     return loaded
 
 

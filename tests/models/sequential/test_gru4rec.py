@@ -10,6 +10,8 @@ from cycle_world import batch_of_histories  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from loreweave.errors import ConfigError  # noqa: E402
+from loreweave.models import create  # noqa: E402
 from loreweave.models.sequential.gru4rec import GRU4RecConfig, Recurrent, _by_step  # noqa: E402
 
 LENGTHS = st.lists(st.integers(1, 20), min_size=1, max_size=8)
@@ -31,6 +33,26 @@ def test_states_are_those_of_torchs_gru_on_each_history_alone(lengths: list[int]
         for row in range(len(lengths)):
             alone, _ = peer(inputs[batch.owner == row].unsqueeze(1))
             torch.testing.assert_close(found[batch.owner == row], ours.out(alone[:, 0]), rtol=1e-4, atol=1e-5)
+
+
+def test_autocast_leaves_the_recurrence_in_float32() -> None:
+    """On CUDA it would take float16, whatever type it was asked for."""
+    backbone = Recurrent(GRU4RecConfig(dim=6, blocks=1), torch.Generator().manual_seed(1)).eval()
+    types: list[torch.dtype] = []
+    backbone.layers[0].register_forward_hook(lambda layer, read, out: types.extend([read[0].data.dtype, out[0].data.dtype]))
+    batch = batch_of_histories([[0] * 5, [0] * 2])
+    inputs = torch.randn(7, 6, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        states = backbone.encode(inputs.bfloat16(), batch)
+    assert types == [torch.float32, torch.float32]
+    assert states.dtype == torch.bfloat16  # the linear map after it is cast
+
+
+@pytest.mark.parametrize(("model", "settings"), [("gru4rec", {}), ("grasp", {"backbone": "gru4rec"})])
+def test_heads_that_nothing_reads_are_not_asked_about(model: str, settings: dict[str, str]) -> None:
+    assert create(model, {"dim": 7, "heads": 2, **settings}).config.dim == 7
+    with pytest.raises(ConfigError, match="heads=2 does not divide dim=7"):
+        create("grasp", {"dim": 7, "heads": 2})
 
 
 @given(LENGTHS)

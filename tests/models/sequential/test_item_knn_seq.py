@@ -52,6 +52,11 @@ def test_against_loops(histories: list[str], window: int, shrinkage: float, kept
     np.testing.assert_allclose(model.score_histories({"new": list(asked)})[0], expected, rtol=1e-4, atol=1e-6)
 
 
+def test_a_window_beyond_every_history_costs_nothing() -> None:
+    far, whole = (fitted("item-knn-seq", dataset_of(["abcd", "bca"]), window=window) for window in (10**9, 3))
+    np.testing.assert_array_equal(far.score_histories({"x": ["a"]}), whole.score_histories({"x": ["a"]}))
+
+
 def test_what_comes_next_in_the_cycle_is_first() -> None:
     model = fitted("item-knn-seq", cycle(), window=1)
     found = model.recommend_histories({item: [item] for item in "abcd"}, k=1, exclude_seen=False)

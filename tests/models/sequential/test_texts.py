@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -81,6 +82,14 @@ class TestReading:
         with pytest.raises(SavedError, match="another texts"):
             create(name, {**SMALL, "epochs": 3}).fit(cycle(), said().shuffled(1), checkpoint=tmp_path / "c", resume=True)
 
+    def test_a_checkpoint_of_another_encoder_in_the_same_place_is_refused(self, name: str, tmp_path: Path) -> None:
+        settings = {**SMALL, "encoder": str(tmp_path / "lsa")}
+        Lsa(["wine and grapes", "tea and leaves"]).save(tmp_path / "lsa")
+        create(name, {**settings, "epochs": 2}).fit(cycle(), said(), checkpoint=tmp_path / "c")
+        Lsa(["tea and grapes", "wine and leaves"]).save(tmp_path / "lsa")
+        with pytest.raises(SavedError, match="another encoder"):
+            create(name, {**settings, "epochs": 3}).fit(cycle(), said(), checkpoint=tmp_path / "c", resume=True)
+
     def test_loading_needs_no_encoder_where_nothing_was_read(self, name: str, tmp_path: Path) -> None:
         """One that is not installed here, nor needed."""
         reader(name, Knowledge.none()).save(tmp_path / "m")
@@ -110,6 +119,10 @@ def test_what_a_model_does_not_read_is_not_looked_for(cache: Path, tmp_path: Pat
     for model, kind in ((started, "items"), (both, "items"), (started, "users")):
         with pytest.raises(LoreweaveError, match=f"reads the neighbours of no {kind[:-1]}"):
             model.neighbours(**{kind: [getattr(model, kind).ids[0]]})
+    people = both.neighbours(users=pl.Series(["p0", "p2"]))
+    assert people["of"].unique(maintain_order=True).to_list() == ["p0", "p2"]
+    with pytest.raises(LoreweaveError, match="not of both at once"):
+        both.neighbours(items=["a"], users=["p0"])
     started.save(tmp_path / "m")
     assert not (tmp_path / "m" / "encoder").exists()
 
@@ -169,6 +182,22 @@ class TestPeople:
         model = reader(name)
         knowledge = Knowledge.from_records([Record(kind="user_text", user="x", text="quux")])
         np.testing.assert_array_equal(model.score_histories({"x": ["a"]}, knowledge), model.score_histories({"x": ["a"]}))
+
+    def test_of_whom_nothing_is_said_no_encoder_is_asked(self, name: str) -> None:
+        """It may be a service, or weights that are not here; and it need not know how long its vectors are."""
+
+        class Mute:
+            name = "mute"
+
+            def encode(self, texts: list[str]) -> np.ndarray:
+                raise AssertionError(texts)
+
+        model = reader(name)
+        expected = model.score_histories({"x": ["a"]})
+        model.encoder = Mute()
+        blank = Knowledge.from_records([Record(kind="user_text", user="y", text="of somebody else")])
+        for knowledge in (None, Knowledge.none(), blank):
+            np.testing.assert_array_equal(model.score_histories({"x": ["a"]}, knowledge), expected)
 
     def test_texts_of_a_validation_part_are_not_needed(self, name: str) -> None:
         """Neighbours and vectors come from train and knowledge alone, whatever is held out."""

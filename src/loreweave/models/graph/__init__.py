@@ -1,5 +1,1 @@
 """Recommenders on the graph of users, entities and interests. They need torch (extra `neural`)."""
-
-from loreweave.errors import require
-
-require("torch", "neural")

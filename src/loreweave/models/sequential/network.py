@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from loreweave.config import Config
 from loreweave.learn import losses
+from loreweave.learn.device import has_bfloat16
 from loreweave.learn.dropout import Dropout
 from loreweave.learn.losses import FULL_SOFTMAX_ITEMS
 from loreweave.learn.sampling import ItemSampler, PairSampler
@@ -58,9 +59,14 @@ class SequentialConfig(Config):
     seed: int = Field(1, ge=0, lt=2**63)
     """Of the start, the batches and every draw."""
 
+    @property
+    def attends(self) -> bool:
+        """Whether the backbone has attention, so that `heads` means something."""
+        return True
+
     @model_validator(mode="after")
     def _heads_divide(self) -> SequentialConfig:
-        if self.dim % self.heads:
+        if self.attends and self.dim % self.heads:
             raise ValueError(f"heads={self.heads} does not divide dim={self.dim}")
         return self
 
@@ -149,7 +155,7 @@ class SequenceNetwork(nn.Module):
         people = self.people[rows]
         batch, target, asked = self.next_items(people) if self.backbone.causal else self.masked_items(people)
         batch, target = batch.to(self.device), target.to(self.device)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast("cuda", torch.bfloat16, enabled=has_bfloat16(self.device)):
             states = self.states(batch)
         states = states.float()
         queries, owner = (states, batch.owner) if asked is None else (states[asked.to(self.device)], batch.owner[asked.to(self.device)])

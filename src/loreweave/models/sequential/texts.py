@@ -43,6 +43,10 @@ class TextConfig(BERT4RecConfig):
     neighbours: int = Field(10, ge=1)
     """N: how many most similar items an item has, and people a person."""
 
+    @property
+    def attends(self) -> bool:
+        return self.backbone != "gru4rec"
+
 
 def _vectors_of(encoder: TextEncoder, texts: Sequence[str], kind: str) -> Vectors:
     """The vectors of texts; what is wrong with them names their kind."""
@@ -71,18 +75,20 @@ class TextSequential(NeuralSequential):
     def _read(self, train: Dataset, knowledge: Knowledge) -> dict[str, Any]:
         items = knowledge.texts("item_text", train.items)
         users = knowledge.texts("user_text", train.users) if "user_text" in self.knowledge_kinds else [""] * self.n_users
-        self.encoder = None
+        self.encoder, readers = None, []
         self.item_vectors, self.user_vectors = np.zeros((self.n_items, 0), np.float32), np.zeros((self.n_users, 0), np.float32)
         if any(items):
-            self.item_vectors = _vectors_of(self._encoder(), items, "item_text")
+            readers.append(self._encoder())
+            self.item_vectors = _vectors_of(readers[-1], items, "item_text")
         if any(users):  # by an encoder of their own: one that is fitted on what it reads (LSA) keeps the words of both
             self.encoder = self._encoder()
+            readers.append(self.encoder)
             self.user_vectors = _vectors_of(self.encoder, users, "user_text")
         self.item_neighbours = self._retrieved("item", self.item_vectors, self.candidate_mask())
         self.user_neighbours = self._retrieved("user", self.user_vectors, np.diff(self.history.indptr) > 0)
         self.user_similar = mean_of(self.user_neighbours, self.user_vectors)
         digest = hashlib.blake2b(json.dumps([items, users]).encode(), digest_size=8)  # not of vectors: they differ by the number of threads
-        return {"texts": digest.hexdigest()}
+        return {"texts": digest.hexdigest(), "encoder": [reader.name for reader in readers]}
 
     def _encoder(self) -> TextEncoder:
         return encoder_of(self.config.encoder, cache_folder() / "vectors")
@@ -116,8 +122,9 @@ class TextSequential(NeuralSequential):
         if not self.user_vectors.shape[1]:
             return people
         vectors = np.zeros((len(histories), self.user_vectors.shape[1]), np.float32)
-        if knowledge is not None and self.encoder is not None:
-            vectors = self.encoder.encode(knowledge.texts("user_text", Vocabulary([str(name) for name in histories])))
+        said = [] if knowledge is None else knowledge.texts("user_text", Vocabulary([str(name) for name in histories]))
+        if self.encoder is not None and any(text.strip() for text in said):
+            vectors = self.encoder.encode(said)
         alike = self._alike(vectors)
         return replace(people, texts=np.stack([vectors, mean_of(alike, self.user_vectors)], axis=1), alike=alike)
 
@@ -156,12 +163,14 @@ class TextSequential(NeuralSequential):
 
         Raises:
             UnknownId: an id is unknown.
-            LoreweaveError: the model retrieves none of these.
+            LoreweaveError: the model retrieves none of these, or both were given.
         """
-        kind = "user" if users else "item"
+        if len(items) and len(users):
+            raise LoreweaveError("neighbours of items or of users, not of both at once")
+        kind = "user" if len(users) else "item"
         if kind not in self.retrieves:
             raise LoreweaveError(f"{self.name} reads the neighbours of no {kind}")
-        if users:
+        if kind == "user":
             codes, ids, vectors, found = self._user_codes(users), self.users, self.user_vectors, self.user_neighbours
         else:
             codes = np.array([self._item_code(item) for item in items], dtype=np.int32)
