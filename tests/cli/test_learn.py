@@ -290,6 +290,16 @@ def test_a_blend_is_written_as_toml(tmp_path: Path) -> None:
     assert tomllib.loads((tmp_path / "t.toml").read_text()) == {"blend": {key: settings[key] for key in ("weights", "parts")}}
 
 
+@pytest.mark.parametrize("name", ["mine.txt", ".mine"])
+def test_what_is_no_checkpoint_is_not_removed_with_those_of_a_blend(run: Run, films: Path, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "m.checkpoints/choose/0-popular" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("weeks of work")
+    ran = run("fit", films, "--model", "popular", "--out", tmp_path / "m")
+    assert (ran.code, mine.read_text()) == (2, "weeks of work")
+    assert f"{mine}: exists and was not saved by Loreweave" in ran.err.replace("\n", "")
+
+
 def test_a_folder_that_fit_did_not_make_is_not_removed(run: Run, films: Path, tmp_path: Path) -> None:
     (tmp_path / "m.checkpoints").mkdir()
     (tmp_path / "m.checkpoints/mine.txt").write_text("weeks of work")

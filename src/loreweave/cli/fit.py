@@ -174,7 +174,7 @@ def _check_checkpoint(folder: Path) -> None:
 
     if folder.is_dir() and not (folder / "manifest.json").exists():
         for part in folder.iterdir():
-            if not part.name.startswith("."):  # what a writer that was killed left behind
+            if not (part.name.startswith(".") and part.suffix in (".tmp", ".old")):  # what a writer that was killed left behind
                 _check_checkpoint(part)
     else:
         check_replaceable(folder, "checkpoint")
