@@ -272,6 +272,20 @@ def check_replaceable(folder: Path, key: str) -> None:
         raise SavedError(f"{folder}: holds something else that Loreweave saved, not a {key}; choose another place or remove it")
 
 
+def check_all_replaceable(folder: Path, key: str) -> None:
+    """`check_replaceable` of a save, or of each of a folder of them; what a killed writer left beside those is passed over.
+
+    Raises:
+        SavedError: something else is there.
+    """
+    if folder.is_dir() and not (folder / "manifest.json").exists():
+        for each in folder.iterdir():
+            if not (each.name.startswith(".") and each.suffix in (".tmp", ".old")):
+                check_all_replaceable(each, key)
+    else:
+        check_replaceable(folder, key)
+
+
 def _ours(folder: Path) -> bool:
     """An empty folder, or one whose manifest names Loreweave: other programs have manifests too."""
     if not folder.is_dir():

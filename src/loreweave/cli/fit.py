@@ -67,7 +67,7 @@ def fit(
 
         loreweave fit ratings.csv --model lightgcn --set epochs=20 --set l2=1e-5 --out models/graph --resume
     """
-    from loreweave.files import check_replaceable
+    from loreweave.files import check_all_replaceable, check_replaceable
     from loreweave.models import create
 
     given = inputs.settings({model: model}, set or (), config)
@@ -78,7 +78,7 @@ def fit(
     out = out.absolute()
     check_replaceable(out, "model")
     for name in STAGES:
-        _check_checkpoint(_checkpoint(out, name))
+        check_all_replaceable(_checkpoint(out, name), "checkpoint")  # a blend's is a folder of them, one a part
     log = inputs.Log(data, format, column or (), min_value, k_core, file_order)
     dataset = log.read()
     parts = inputs.choose_split(dataset, split, seed, given.split)
@@ -166,18 +166,6 @@ def _seeded(name: str, seed: int) -> dict[str, Any]:
 def _checkpoint(out: Path, stage: str) -> Path:
     """Beside the model's folder, which is replaced as a whole when the fit is done."""
     return out.with_name(f"{out.name}.checkpoints") / stage
-
-
-def _check_checkpoint(folder: Path) -> None:
-    """See that there is nothing but a checkpoint, or a blend's folder of them, one a part."""
-    from loreweave.files import check_replaceable
-
-    if folder.is_dir() and not (folder / "manifest.json").exists():
-        for part in folder.iterdir():
-            if not (part.name.startswith(".") and part.suffix in (".tmp", ".old")):  # what a writer that was killed left behind
-                _check_checkpoint(part)
-    else:
-        check_replaceable(folder, "checkpoint")
 
 
 def _remove_checkpoints(out: Path) -> None:

@@ -46,7 +46,7 @@ class ItemKNNSequential(SequentialRecommender):
 
     def _learn(self, train: Dataset, knowledge: Knowledge, valid: Any, checkpoint: Any, resume: bool) -> None:
         near = sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)
-        for distance in range(1, min(self.config.window, int(self.sequences.lengths.max()) - 1) + 1):
+        for distance in range(1, min(self.config.window + 1, int(self.sequences.lengths.max()))):
             older, newer = self.sequences.pairs(distance)
             weight = np.full(len(older), 1 / distance, dtype=np.float32)
             near = near + sparse.csr_array((weight, (older, newer)), shape=near.shape)
